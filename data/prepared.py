@@ -1,0 +1,132 @@
+"""A corpus that is ready to train on."""
+
+import abc
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from etils import epath
+
+from data.identity import LOCATION, fingerprint
+from data.store import TokenStore
+from data.tokenizers import Tokenizer, load_tokenizer
+
+FORMAT = 1
+MARKER = "prepared.json"
+CARD = "data_card.json"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Token stores with the tokenizer that wrote them and the data card.
+
+    A directory holds them as `train/`, `validation/`, `tokenizer/`, `data_card.html` and
+    `data_card.json`, with what they were made by in `prepared.json`.
+    """
+
+    directory: epath.Path
+    train: TokenStore
+    validation: TokenStore
+    tokenizer: Tokenizer
+    card: dict[str, Any]
+
+    @classmethod
+    def open(cls, directory: epath.PathLike) -> "Prepared":
+        """Opens what `prepare` finished.
+
+        Raises:
+          FileNotFoundError: when it is not there or not finished.
+          ValueError: when a part of it is corrupt, or of another tokenizer than the rest.
+        """
+        directory = epath.Path(directory)
+        read_marker(directory)
+        tokenizer = load_tokenizer(directory / "tokenizer")
+        stores = {name: TokenStore(directory / name) for name in ("train", "validation")}
+        for store in stores.values():
+            if store.tokenizer != tokenizer.hash:
+                raise ValueError(
+                    f"{store.directory} was written by the tokenizer {store.tokenizer[:12]}...,"
+                    f" but {directory / 'tokenizer'} is {tokenizer.hash[:12]}..."
+                )
+        try:
+            card = json.loads((directory / CARD).read_text())
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{directory / CARD} is missing; prepare it again") from None
+        except ValueError as error:
+            raise ValueError(f"{directory / CARD} is no JSON: {error}") from None
+        return cls(directory=directory, tokenizer=tokenizer, card=card, **stores)
+
+
+def read_marker(directory: epath.Path) -> dict[str, Any]:
+    """What the directory was prepared by.
+
+    Raises:
+      FileNotFoundError: when nothing was finished there.
+      ValueError: when the marker is unreadable.
+    """
+    path = directory / MARKER
+    try:
+        marker = dict(json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{directory} holds no prepared corpus: it has no {MARKER}, which is written when"
+            " preparing finishes"
+        ) from None
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is unreadable: {error}") from None
+    missing = {"format", "recipe", "source"} - marker.keys()
+    if missing or marker["format"] != FORMAT:
+        raise ValueError(
+            f"{path} was not written by this version of the code: it has format"
+            f" {marker.get('format')!r}, not {FORMAT}, or lacks a field; prepare it again"
+        )
+    return marker
+
+
+class DataSpec(abc.ABC):
+    """A choice of training data: a frozen dataclass that knows how to get ready."""
+
+    @abc.abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """What the data is made by, as JSON values: the recipe, and its source's fingerprint.
+
+        Raises:
+          FileNotFoundError, ValueError: when the data is missing or not as described.
+        """
+
+    def fingerprint(self) -> str:
+        """A hash of `identity`: equal for specs that give the same tokens."""
+        return fingerprint(self.identity())
+
+    @abc.abstractmethod
+    def prepare(self, directory: epath.PathLike, log: Callable[[str], None] = print) -> Prepared:
+        """Makes the data ready, in `directory` if it needs a place, and opens it.
+
+        Raises:
+          FileNotFoundError, ValueError: when the data is missing, empty or not as described.
+        """
+
+
+@dataclass(frozen=True)
+class ExistingStore(DataSpec):
+    """Data that was prepared earlier and lies at `path`."""
+
+    path: str | os.PathLike[str] = field(metadata=LOCATION)
+
+    def identity(self) -> dict[str, Any]:
+        marker = read_marker(epath.Path(self.path))
+        return {key: marker[key] for key in ("recipe", "source")}
+
+    def prepare(self, directory: epath.PathLike, log: Callable[[str], None] = print) -> Prepared:
+        prepared = Prepared.open(self.path)
+        log(f"data: opened {prepared.directory}: {len(prepared.train):,} tokens to train on")
+        return prepared
+
+
+def prepare(
+    spec: DataSpec, directory: epath.PathLike, log: Callable[[str], None] = print
+) -> Prepared:
+    """Makes the data of `spec` ready in `directory`, or opens it if that was done before."""
+    return spec.prepare(directory, log)

@@ -1,0 +1,110 @@
+"""The corpus that every machine with Python has: its own documentation.
+
+CPython ships the language reference's topics (`pydoc_data.topics`) and the docstrings of its
+standard library, under the licence PSF-2.0. Files are parsed, never imported.
+"""
+
+import ast
+import hashlib
+import platform
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.document import Document
+from data.sources.base import Source
+
+# Tests and vendored or generated code: no documentation of the language, or not its own.
+_SKIPPED = frozenset(
+    ["__phello__", "__pycache__", "dist-packages", "ensurepip", "idle_test", "idlelib", "lib2to3"]
+    + ["lib-dynload", "pydoc_data", "site-packages", "test", "tests", "turtledemo"]
+)
+_TOPICS = Path("pydoc_data", "topics.py")
+_LICENCE = "PSF-2.0"
+_Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class PythonDocs(Source):
+    """The documentation inside the running Python: topics first, then a document per module.
+
+    A module's document gives, for everything in it that has a docstring, its qualified name and
+    the docstring, in the order of the source. What it holds depends on the version of Python.
+    """
+
+    def documents(self) -> Iterator[Document]:
+        version = platform.python_version()
+        for name, text in sorted(_topics().items()):
+            yield _document(text, f"topics/{name}", f"Python {version} language reference")
+        for name, path in _modules().items():
+            text = _docstrings(path.read_bytes(), name)
+            if text:
+                yield _document(text, f"library/{name}", f"Python {version} docstrings")
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(platform.python_version().encode())
+        for name, path in {"topics": _library() / _TOPICS, **_modules()}.items():
+            # A distribution may patch the library under the same version.
+            digest.update(f"\n{name} {path.stat().st_size}".encode())
+        return digest.hexdigest()
+
+
+def _document(text: str, name: str, source: str) -> Document:
+    return Document(text=text, id=name, source=source, licence=_LICENCE, language="en")
+
+
+def _library() -> Path:
+    library = Path(sysconfig.get_path("stdlib"))
+    if not (library / _TOPICS).exists():
+        raise FileNotFoundError(
+            f"{library / _TOPICS} does not exist: this Python was installed without its"
+            " documentation; give another source of text"
+        )
+    return library
+
+
+def _topics() -> dict[str, str]:
+    """The dictionary that the topics file assigns, read as data."""
+    path = _library() / _TOPICS
+    for node in ast.parse(path.read_bytes()).body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if any(isinstance(target, ast.Name) and target.id == "topics" for target in targets):
+            return dict(ast.literal_eval(node.value))
+    raise ValueError(f"{path} assigns no topics")
+
+
+def _modules() -> dict[str, Path]:
+    """The library's source files by module name, sorted."""
+    library = _library()
+    modules = {}
+    for path in library.rglob("*.py"):
+        parts = path.relative_to(library).with_suffix("").parts
+        # Names with a dash are build products, not modules.
+        if not _SKIPPED & set(parts) and all(part.isidentifier() for part in parts):
+            modules[".".join(parts).removesuffix(".__init__")] = path
+    return dict(sorted(modules.items()))
+
+
+def _docstrings(source: bytes, module: str) -> str:
+    """The docstrings of a module, each under its qualified name and signature."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        # Deliberately broken examples exist; they document nothing.
+        return ""
+    return "\n\n".join(_walk(tree, module))
+
+
+def _walk(node: _Documented, name: str) -> Iterator[str]:
+    if docstring := ast.get_docstring(node):
+        yield f"{name}{_signature(node)}\n\n{docstring}"
+    for child in node.body:
+        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _walk(child, f"{name}.{child.name}")
+
+
+def _signature(node: _Documented) -> str:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return f"({ast.unparse(node.args)})"
+    return ""

@@ -1,0 +1,19 @@
+"""Text to token ids and back, without loss."""
+
+from data.tokenizers.base import Tokenizer, TokenizerSpec
+from data.tokenizers.byte import Bytes, ByteTokenizer
+from data.tokenizers.character import Characters, CharacterTokenizer
+from data.tokenizers.saved import load_tokenizer
+from data.tokenizers.sentence_piece import SentencePiece, SentencePieceTokenizer
+
+__all__ = [
+    "ByteTokenizer",
+    "Bytes",
+    "CharacterTokenizer",
+    "Characters",
+    "SentencePiece",
+    "SentencePieceTokenizer",
+    "Tokenizer",
+    "TokenizerSpec",
+    "load_tokenizer",
+]

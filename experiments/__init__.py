@@ -1,0 +1,1 @@
+"""What we ask of it: configs, sampling, benchmarks and reports."""

@@ -1,0 +1,45 @@
+"""The whole life of a small model in about a minute and a half on two CPU cores: what `make smoke` runs."""
+
+from data.curation import Clean, DeduplicateParagraphs, ExactDeduplicate, MinLength
+from data.recipe import Recipe
+from data.sources import PythonDocs
+from data.split import HashSplit
+from data.tokenizers import SentencePiece
+from experiments.compression import Compression
+from experiments.report import Report
+from experiments.samples import Samples
+from model.attention import Attention
+from model.feedforward import GatedMLP
+from model.masks import Causal
+from model.positions import Rope
+from model.precision import Precision
+from model.transformer import TransformerConfig
+from train.experiment import Batches, Cadence, Experiment
+from train.optimizer import AdamW
+from train.schedule import WarmupCosine
+
+
+def experiment() -> Experiment:
+    """A Llama-style decoder on the documentation that comes with Python."""
+    return Experiment(
+        model=TransformerConfig(
+            layers=4,
+            embed=192,
+            vocab=4096,
+            attention=Attention(heads=6, kv_heads=3, mask=Causal(), positions=Rope()),
+            feedforward=GatedMLP(hidden=512),
+            precision=Precision(compute="float32"),
+        ),
+        data=Recipe(
+            source=PythonDocs(),
+            transforms=(Clean(), MinLength(40), ExactDeduplicate(), DeduplicateParagraphs()),
+            split=HashSplit(0.05),
+            tokenizer=SentencePiece(vocab=4096),
+        ),
+        batch=Batches(sequence=256, batch=8),
+        optimizer=AdamW(),
+        schedule=WarmupCosine(peak=3e-3, warmup=30, floor=3e-4),
+        steps=400,
+        cadence=Cadence(log=10, evaluate=100, checkpoint=200),
+        hooks=(Compression(), Samples(prompts=("The ", "def ")), Report()),
+    )

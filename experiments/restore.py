@@ -1,0 +1,173 @@
+"""Opens the model of a run, finished or still running, for whoever wants to use it; writes nothing there."""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from etils import epath
+
+from data.console import UsageError, nearest
+from data.prepared import MARKER, Prepared
+from model.transformer import DecoderLM
+from sharding.placement import Layout, Placement
+from sharding.placements import DataParallel
+from train.checkpoint import FORMAT, digest
+from train.experiment import Experiment
+from train.run_directory import RunDirectory
+from train.spec import build
+from train.state import Blueprint
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenRun:
+    """A run that can be asked things.
+
+    Attributes:
+      run: where it lies.
+      experiment: what was run, with the placement the weights have here and without hooks.
+      prepared: its data.
+      layout: how the weights lie on the devices.
+      blueprint: the structure of its model.
+      weights: the weights.
+      step: steps they were trained for.
+    """
+
+    run: RunDirectory
+    experiment: Experiment
+    prepared: Prepared
+    layout: Layout
+    blueprint: Blueprint
+    weights: Any
+    step: int
+
+    def model(self) -> DecoderLM:
+        """The model with the weights."""
+        return self.blueprint.model(self.weights)
+
+
+def restore(
+    directory: epath.PathLike, placement: Placement | None = None, log: Callable[[str], None] = print
+) -> tuple[Experiment, Prepared, DecoderLM]:
+    """The experiment of a run, its data and its model; see `open_run`."""
+    opened = open_run(directory, placement, log)
+    return opened.experiment, opened.prepared, opened.model()
+
+
+def open_run(
+    directory: epath.PathLike, placement: Placement | None = None, log: Callable[[str], None] = print
+) -> OpenRun:
+    """Opens a run with the weights of its newest checkpoint that is whole.
+
+    Only the weights are read, not what the optimizer keeps.
+
+    Args:
+      directory: the run directory.
+      placement: how the weights are to lie on the devices at hand; each holds all of them by default.
+      log: prints a line, on a checkpoint that had to be passed over.
+
+    Raises:
+      UsageError: if there is no run, or no checkpoint yet.
+      ValueError: if the config, the data or every checkpoint is unreadable.
+    """
+    run = find_run(directory)
+    experiment = _experiment(run, placement or DataParallel())
+    prepared = _prepared(run, experiment)
+    ids = prepared.tokenizer.vocab_size
+    if ids > experiment.model.vocab:
+        raise ValueError(
+            f"{prepared.directory} has a tokenizer of {ids} ids, but {run.config} says model.vocab is "
+            f"{experiment.model.vocab}; they are not of one run"
+        )
+    blueprint, layout = Blueprint(experiment.model), experiment.placement.on()
+    step, weights = _newest(run, blueprint, layout, log)
+    return OpenRun(run, experiment, prepared, layout, blueprint, weights, step)
+
+
+def find_run(directory: epath.PathLike) -> RunDirectory:
+    """The run directory at this path. Raises UsageError if no run was begun there."""
+    run = RunDirectory(directory)
+    if run.exists():
+        return run
+    near = ""
+    if not run.path.exists() and run.path.parent.exists():
+        others = [path.name for path in run.path.parent.iterdir() if (path / "config.json").exists()]
+        near = nearest(run.path.name, others)
+    found = "has no config.json" if run.path.exists() else "does not exist"
+    raise UsageError(f"{run.path} holds no run: it {found}{near}")
+
+
+def _experiment(run: RunDirectory, placement: Placement) -> Experiment:
+    # Hooks and placement belong to the machine that trained: their types need not be known here.
+    try:
+        stored = json.loads(run.config.read_text())
+        del stored["placement"], stored["hooks"]
+        return dataclasses.replace(build(stored, Experiment), placement=placement)
+    except (ValueError, TypeError, KeyError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{run.config} cannot be read: {what}") from error
+
+
+def _prepared(run: RunDirectory, experiment: Experiment) -> Prepared:
+    if (run.data / MARKER).exists():
+        return Prepared.open(run.data)
+    # Data that lies elsewhere knows where; what would have to be made anew is made nowhere near the run.
+    if run.data.exists():
+        raise FileNotFoundError(f"{run.data} is incomplete: it has no {MARKER}; the same training command prepares it")
+    return experiment.data.prepare(run.data, lambda line: None)
+
+
+def _newest(
+    run: RunDirectory, blueprint: Blueprint, layout: Layout, log: Callable[[str], None]
+) -> tuple[int, Any]:
+    # Orbax announces through absl that what is opened to be read is opened to be read.
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    if not run.checkpoints.exists():
+        raise UsageError(f"{run.path} has no checkpoint yet; it gets its first after cadence.checkpoint steps")
+    manager = ocp.CheckpointManager(
+        run.checkpoints,
+        item_names=("state", "note"),
+        options=ocp.CheckpointManagerOptions(read_only=True, create=False),
+    )
+    with manager:
+        steps = sorted(manager.all_steps(), reverse=True)
+        for step in steps:
+            try:
+                return step, _weights(manager, step, blueprint, layout)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with this one, an older one may be right
+                reason = " ".join(str(error).split())[:200]
+                log(f"checkpoint: {run.checkpoints / str(step)} cannot be used ({reason})")
+    if steps:
+        raise ValueError(f"none of the {len(steps)} checkpoints in {run.checkpoints} can be read")
+    raise UsageError(f"{run.path} has no checkpoint yet; it gets its first after cadence.checkpoint steps")
+
+
+def _weights(manager: ocp.CheckpointManager, step: int, blueprint: Blueprint, layout: Layout) -> Any:
+    shapes = jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        blueprint.shapes,
+        blueprint.shardings(layout),
+    )
+    wanted = {"weights": shapes}
+    read = manager.restore(
+        step,
+        args=ocp.args.Composite(
+            state=ocp.args.PyTreeRestore(
+                item=wanted,
+                restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
+                partial_restore=True,
+            ),
+            note=ocp.args.JsonRestore(),
+        ),
+    )
+    note, weights = read["note"], read["state"]["weights"]
+    if note["format"] != FORMAT:
+        raise ValueError(f"it has format {note['format']}, and this version reads {FORMAT}")
+    # The digests are those of the leaves of a TrainState: the step, the weights, then the optimizer's.
+    found = [int(part) for part in jax.tree.leaves(jax.jit(digest)(weights))]
+    if found != note["digest"][1 : 1 + len(found)]:
+        raise ValueError("its numbers are not those that were saved")
+    return weights

@@ -1,0 +1,76 @@
+"""How weights are made: initialised in their format, with the logical names of their axes."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from model.precision import Precision
+from sharding.axes import LAYERS, LOGICAL_AXES
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """What every part of a stack needs to know of the whole.
+
+    Attributes:
+      embed: width of the residual stream.
+      layers: number of layers, for the scale of residual projections.
+      dropout: share of activations dropped in training.
+      init_std: standard deviation of weights at the start.
+      precision: number formats.
+    """
+
+    embed: int
+    layers: int
+    dropout: float
+    init_std: float
+    precision: Precision
+
+    @property
+    def residual_std(self) -> float:
+        """Standard deviation for projections that add to the residual stream: init_std / sqrt(2 layers) (GPT-2)."""
+        return self.init_std / (2 * self.layers) ** 0.5
+
+
+def normal(
+    rngs: nnx.Rngs, shape: tuple[int, ...], axes: tuple[str, ...], std: float, precision: Precision
+) -> nnx.Param[jax.Array]:
+    """A weight drawn from a normal distribution; `axes` are the logical names of its dimensions."""
+    return named(std * jax.random.normal(rngs.params(), shape, precision.weights_dtype), axes)
+
+
+def filled(value: float, shape: tuple[int, ...], axes: tuple[str, ...], precision: Precision) -> nnx.Param[jax.Array]:
+    """A weight that starts at one value everywhere."""
+    return named(jnp.full(shape, value, precision.weights_dtype), axes)
+
+
+def named(value: jax.Array, axes: tuple[str, ...]) -> nnx.Param[jax.Array]:
+    """A weight with the logical names of its dimensions.
+
+    Raises ValueError if a name is not a logical axis or the number of names is wrong.
+    """
+    unknown = [axis for axis in axes if axis not in LOGICAL_AXES]
+    if unknown or len(axes) != value.ndim:
+        raise ValueError(f"axes {axes} do not name the {value.ndim} dimensions of a weight; known: {LOGICAL_AXES}")
+    return nnx.Param(value, axes=axes)
+
+
+def stacked(make: Callable[[nnx.Rngs], nnx.Module], count: int, rngs: nnx.Rngs) -> nnx.Module:
+    """`count` modules in one: each weight gains a leading `layers` axis, to be scanned over."""
+    keys = jax.random.split(rngs.params(), count)
+    stack = nnx.vmap(lambda key: make(nnx.Rngs(params=key)), in_axes=0, out_axes=0)(keys)
+    for _, variable in nnx.to_flat_state(nnx.state(stack, nnx.Param)):
+        variable.set_metadata("axes", (LAYERS, *variable.get_metadata("axes")))
+    nnx.update(stack, nnx.state(stack, nnx.Param))
+    return stack
+
+
+def logical_axes(state: nnx.State) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """Logical axes of every weight, by its path."""
+    return {
+        tuple(str(part) for part in path): variable.get_metadata("axes")
+        for path, variable in nnx.to_flat_state(state)
+    }

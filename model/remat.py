@@ -1,0 +1,25 @@
+"""Rematerialisation by name: what the backward pass keeps of a layer, and what it computes again."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+_policies = jax.checkpoint_policies
+
+# Names as researchers know them from MaxText; None means that nothing is recomputed.
+POLICIES: dict[str, Callable[..., Any] | None] = {
+    "none": None,
+    "full": _policies.nothing_saveable,
+    "minimal": _policies.dots_with_no_batch_dims_saveable,
+    "save_qkv": _policies.save_only_these_names("query", "key", "value"),
+    "save_attention": _policies.save_only_these_names("attention"),
+    "save_qkv_attention": _policies.save_only_these_names("query", "key", "value", "attention"),
+}
+
+
+def rematerialised(body: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """`body`, recomputed in the backward pass as the policy `name` says."""
+    policy = POLICIES[name]
+    # Inside a scan XLA cannot merge the recomputation with the forward pass, so no barrier is needed.
+    return body if policy is None else jax.checkpoint(body, policy=policy, prevent_cse=False)

@@ -1,0 +1,1 @@
+"""Where it runs: meshes, placements of logical axes, hosts and hardware facts."""

@@ -1,0 +1,69 @@
+"""Logical axis names, and the one call by which a model says how an activation is laid out.
+
+Weights carry a tuple of these names; activations are annotated with `constrain`. Neither ever names a
+mesh axis: `sharding.placement` maps names to mesh axes.
+"""
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
+
+import jax
+
+BATCH = "batch"
+SEQ = "seq"
+EMBED = "embed"
+HEADS = "heads"
+KV_HEADS = "kv_heads"
+HEAD_DIM = "head_dim"
+MLP = "mlp"
+VOCAB = "vocab"
+LAYERS = "layers"
+POSITION = "position"
+
+LOGICAL_AXES = (BATCH, SEQ, EMBED, HEADS, KV_HEADS, HEAD_DIM, MLP, VOCAB, LAYERS, POSITION)
+
+
+@runtime_checkable
+class ActiveLayout(Protocol):
+    """What `constrain` needs of a layout: shardings of activations, and the platform they live on."""
+
+    platform: str
+
+    def activation(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> jax.sharding.Sharding | None:
+        """Sharding of an activation with these logical axes, or None to leave it to the compiler."""
+
+
+_active: contextvars.ContextVar[ActiveLayout | None] = contextvars.ContextVar("layout", default=None)
+
+
+@contextlib.contextmanager
+def active(layout: ActiveLayout) -> Iterator[None]:
+    """Makes `layout` the one that `constrain` and `platform` consult while a program is traced."""
+    token = _active.set(layout)
+    try:
+        yield
+    finally:
+        _active.reset(token)
+
+
+def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
+    """Pins the sharding of activation `x`, whose dimensions are the named logical axes.
+
+    Without an active layout (a plain call on one device) it is the identity.
+    """
+    layout = _active.get()
+    if layout is None:
+        return x
+    sharding = layout.activation(axes, x.shape)
+    return x if sharding is None else jax.lax.with_sharding_constraint(x, sharding)
+
+
+def platform() -> str:
+    """The platform a program is traced for: the active layout's, or JAX's default.
+
+    Compiling ahead of time for a TPU happens on a CPU, so the default backend alone would mislead.
+    """
+    layout = _active.get()
+    return jax.default_backend() if layout is None else layout.platform

@@ -1,0 +1,26 @@
+"""Facts about chips: peak arithmetic rates, as their makers publish them."""
+
+import jax
+
+# Dense bfloat16 FLOP/s of one JAX device, by prefix of `device_kind`; the longest matching prefix counts.
+# TPUs: Cloud TPU documentation (a v4 or v5p chip is one device; a tpu7x device is one of two TensorCores).
+# GPUs: NVIDIA data sheets, without sparsity.
+PEAK_FLOPS: dict[str, float] = {
+    "TPU v4": 275e12,
+    "TPU v5 lite": 197e12,
+    "TPU v5e": 197e12,
+    "TPU v5": 459e12,
+    "TPU v5p": 459e12,
+    "TPU v6 lite": 918e12,
+    "TPU v6e": 918e12,
+    "TPU7x": 1153.5e12,
+    "NVIDIA A100": 312e12,
+    "NVIDIA H100": 989e12,
+    "NVIDIA H200": 989e12,
+}
+
+
+def peak_flops(device: jax.Device) -> float | None:
+    """Peak dense bfloat16 FLOP/s of a device, or None where no figure is known (a CPU, say)."""
+    matches = [prefix for prefix in PEAK_FLOPS if device.device_kind.startswith(prefix)]
+    return PEAK_FLOPS[max(matches, key=len)] if matches else None

@@ -1,0 +1,147 @@
+"""Placements: a mesh shape and two tables from logical axes to mesh axes, made concrete on devices."""
+
+import abc
+import dataclasses
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+MeshAxes = str | tuple[str, ...]
+Rules = Mapping[str, MeshAxes]
+
+
+class PlacementError(ValueError):
+    """A placement that cannot be: indivisible devices, or two axes of one array on one mesh axis."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement(abc.ABC):
+    """A parallelism strategy. Subclasses give the mesh shape as fields and the rules as tables.
+
+    `weights` maps the logical axes of parameters, `activations` those of activations and inputs.
+    A logical axis in neither table is replicated.
+    """
+
+    weights: ClassVar[Rules] = {}
+    activations: ClassVar[Rules] = {}
+
+    @abc.abstractmethod
+    def mesh_shape(self) -> dict[str, int]:
+        """Mesh axis -> size, outermost first. One size may be -1: all the devices that remain."""
+
+    def batch_divisor(self, devices: int) -> int:
+        """Number of ways in which the global batch is split on `devices` devices."""
+        shape = complete_shape(self.mesh_shape(), devices)
+        return math.prod(shape[axis] for axis in _as_tuple(self.activations.get("batch", ())))
+
+    def on(self, devices: Sequence[jax.Device] | None = None) -> "Layout":
+        """The placement on real (or abstract) devices; by default on all devices of the job."""
+        chosen = jax.devices() if devices is None else list(devices)
+        shape = complete_shape(self.mesh_shape(), len(chosen))
+        array = _arrange(tuple(shape.values()), chosen)
+        return Layout(Mesh(array, tuple(shape)), self)
+
+
+def complete_shape(shape: Mapping[str, int], devices: int) -> dict[str, int]:
+    """Fills in the -1 of a mesh shape for a number of devices.
+
+    Raises PlacementError if the sizes do not multiply to the number of devices.
+    """
+    fixed = math.prod(size for size in shape.values() if size != -1)
+    free = [name for name, size in shape.items() if size == -1]
+    wanted = " x ".join(f"{name} {size}" for name, size in shape.items())
+    if len(free) > 1 or any(size == 0 or size < -1 for size in shape.values()):
+        raise PlacementError(f"mesh {wanted}: sizes are positive, and at most one may be -1")
+    if devices % fixed or (not free and fixed != devices):
+        raise PlacementError(
+            f"mesh {wanted} does not fit {devices} devices: the sizes multiply to {fixed}, which would have to "
+            + ("divide the number of devices" if free else "be the number of devices")
+        )
+    return {name: devices // fixed if size == -1 else size for name, size in shape.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """A placement on a concrete mesh: gives the sharding of every weight, activation and input."""
+
+    mesh: Mesh
+    placement: Placement
+
+    @functools.cached_property
+    def platform(self) -> str:
+        """Platform of the devices: `cpu`, `gpu` or `tpu`."""
+        return str(self.mesh.devices.flat[0].platform)
+
+    @property
+    def replicated(self) -> NamedSharding:
+        """Sharding of a value that every device holds whole."""
+        return NamedSharding(self.mesh, PartitionSpec())
+
+    @property
+    def batch(self) -> NamedSharding:
+        """Sharding of an input array [batch, ...]."""
+        return NamedSharding(self.mesh, self._spec(("batch",), self.placement.activations))
+
+    def weight(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> NamedSharding:
+        """Sharding of a weight with these logical axes; a dimension that does not divide stays whole."""
+        spec = self._spec(axes, self.placement.weights)
+        return NamedSharding(self.mesh, self._divisible(spec, shape))
+
+    def activation(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> NamedSharding | None:
+        """Sharding of an activation; None on one device, where a constraint would only cost fusions."""
+        if self.mesh.size == 1:
+            return None
+        spec = self._spec(axes, self.placement.activations)
+        return NamedSharding(self.mesh, self._divisible(spec, shape))
+
+    def undivided(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> list[str]:
+        """Sentences on the dimensions of a weight that a rule would shard and their size does not allow."""
+        spec = self._spec(axes, self.placement.weights)
+        kept = self._divisible(spec, shape)
+        return [
+            f"{axis} of {size} is not divisible by {self._ways(wanted)} ({wanted})"
+            for axis, size, wanted, got in zip(axes, shape, spec, kept, strict=True)
+            if wanted is not None and got is None
+        ]
+
+    def _spec(self, axes: tuple[str | None, ...], rules: Rules) -> PartitionSpec:
+        entries: list[MeshAxes | None] = []
+        owner: dict[str, str] = {}
+        for axis in axes:
+            wanted = () if axis is None else tuple(a for a in _as_tuple(rules.get(axis, ())) if a in self.mesh.shape)
+            for mesh_axis in wanted:
+                if mesh_axis in owner:
+                    raise PlacementError(
+                        f"{type(self.placement).__name__}: logical axes '{owner[mesh_axis]}' and '{axis}' of one "
+                        f"array are both mapped to mesh axis '{mesh_axis}'; an array can use a mesh axis once"
+                    )
+                owner[mesh_axis] = str(axis)
+            entries.append(None if not wanted else wanted[0] if len(wanted) == 1 else wanted)
+        return PartitionSpec(*entries)
+
+    def _divisible(self, spec: PartitionSpec, shape: tuple[int, ...]) -> PartitionSpec:
+        return PartitionSpec(
+            *(entry if entry is None or size % self._ways(entry) == 0 else None
+              for entry, size in zip(spec, shape, strict=True))
+        )
+
+    def _ways(self, entry: MeshAxes) -> int:
+        return math.prod(self.mesh.shape[axis] for axis in _as_tuple(entry))
+
+
+def _as_tuple(entry: MeshAxes) -> tuple[str, ...]:
+    return (entry,) if isinstance(entry, str) else tuple(entry)
+
+
+def _arrange(shape: tuple[int, ...], devices: list[jax.Device]) -> np.ndarray:
+    # mesh_utils follows the torus on TPUs; elsewhere (and for abstract CPU devices) order is all there is.
+    if devices[0].platform == "tpu":
+        from jax.experimental import mesh_utils
+
+        return mesh_utils.create_device_mesh(shape, devices=devices)
+    return np.asarray(devices, dtype=object).reshape(shape)

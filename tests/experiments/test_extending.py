@@ -1,0 +1,61 @@
+"""docs/extending.md, followed to the letter: each file is written, each command is run."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data.curation import Clean
+from data.prepared import Prepared
+from data.recipe import Recipe
+from data.sources import TextFiles
+from data.split import TailSplit
+from data.tokenizers import Bytes
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docs" / "extending.md").read_text()
+EXAMPLES = re.findall(r"```python title=(\S+)\n(.*?)```.*?```bash\n(.*?)```", TEXT, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory as a reader's would be: with the corpus of the smoke run (a smaller one), and a CSV file."""
+    directory = tmp_path_factory.mktemp("reader")
+    lines = [f"line {i} of {i * i % 97}, and then some more of it" for i in range(400)]
+    (directory / "text.txt").write_text("\n".join(lines))
+    recipe = Recipe(TextFiles(str(directory / "text.txt")), (Clean(),), TailSplit(0.1), Bytes())
+    recipe.prepare(directory / "runs" / "smoke" / "data", lambda line: None)
+    (directory / "notes.csv").write_text("number,text\n" + "".join(f'{i},"{line}"\n' for i, line in enumerate(lines)))
+    return directory
+
+
+def test_there_is_an_example_of_each_kind() -> None:
+    assert [name for name, _, _ in EXAMPLES] == [
+        "kerple.py", "even_distance.py", "lion.py", "csv_column.py", "wider.py",
+    ]
+
+
+@pytest.mark.parametrize(("name", "code", "command"), EXAMPLES, ids=[name for name, _, _ in EXAMPLES])
+def test_example_trains_from_the_command_line(place: Path, name: str, code: str, command: str) -> None:
+    (place / name).write_text(code)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": "", "PYTHONUNBUFFERED": "1"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=place, env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = place / re.search(r"--run=(\S+)", command)[1]
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert max(line["step"] for line in lines) == 6
+    assert any(line.get("eval/loss", 99.0) < 9.0 for line in lines)
+    kind = re.search(r"^class (\w+)", code, flags=re.MULTILINE)
+    if kind:
+        assert kind[1] in (run / "config.json").read_text()
+    else:
+        assert "model.embed: 192 -> 240" in (run / "config_diff.txt").read_text()
+    if name == "csv_column.py":
+        assert Prepared.open(run / "data").card["splits"]["train"]["documents"] > 300

@@ -1,0 +1,86 @@
+"""Opening a run: its weights bit for bit, and a sentence where that cannot be."""
+
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from data.console import UsageError
+from experiments.restore import open_run, restore
+from sharding.placements import FullySharded
+from train.checkpoint import Checkpoints
+from train.state import Blueprint, abstract_state
+
+
+@pytest.fixture
+def copy(trained, tmp_path):
+    """A copy of the run that a test may damage."""
+    return shutil.copytree(trained.path, tmp_path / "copy")
+
+
+def damage(path, step: int) -> None:
+    for file in (path / "checkpoints" / str(step)).rglob("*"):
+        if file.is_file() and file.parent.name == "d":
+            file.write_bytes(bytes(len(file.read_bytes())))
+
+
+def test_the_weights_are_those_that_training_restores(trained) -> None:
+    experiment, layout = trained.experiment, trained.experiment.placement.on()
+    blueprint = Blueprint(experiment.model)
+    optimizer = experiment.optimizer.transform(experiment.schedule.over(experiment.steps), blueprint.matrices())
+    state = Checkpoints(open_run(trained.path).run.checkpoints, 2).restore(
+        abstract_state(blueprint, optimizer, layout)
+    )
+    assert state is not None
+    opened = open_run(trained.path)
+    assert opened.step == int(state.step) == 4
+    jax.tree.map(np.testing.assert_array_equal, opened.weights, state.weights)
+
+
+def test_any_placement_gives_the_same_weights(trained) -> None:
+    here, there = open_run(trained.path), open_run(trained.path, FullySharded())
+    assert not all(leaf.is_fully_replicated for leaf in jax.tree.leaves(there.weights))
+    jax.tree.map(np.testing.assert_array_equal, here.weights, there.weights)
+
+
+def test_three_things_come_back(trained) -> None:
+    experiment, prepared, model = restore(trained.path)
+    assert experiment.model == trained.experiment.model and experiment.hooks == ()
+    assert prepared.tokenizer.vocab_size == 257
+    assert model(jnp.zeros((1, 8), jnp.int32)).shape == (1, 8, 257)
+
+
+def test_an_older_checkpoint_stands_in_for_a_damaged_one(copy) -> None:
+    damage(copy, 4)
+    said: list[str] = []
+    assert open_run(copy, log=said.append).step == 2
+    assert len(said) == 1 and "checkpoints/4 cannot be used" in said[0]
+    # Whoever reads leaves the run as it is.
+    assert (copy / "checkpoints" / "4").exists()
+
+
+def test_what_cannot_be_opened_gets_a_sentence(copy) -> None:
+    with pytest.raises(UsageError, match="does not exist; did you mean copy"):
+        open_run(copy.parent / "coppy")
+    with pytest.raises(UsageError, match="has no config.json"):
+        open_run(copy.parent)
+    damage(copy, 2)
+    damage(copy, 4)
+    with pytest.raises(ValueError, match="none of the 2 checkpoints"):
+        open_run(copy, log=lambda line: None)
+    shutil.rmtree(copy / "checkpoints")
+    with pytest.raises(UsageError, match="no checkpoint yet"):
+        open_run(copy)
+    (copy / "data" / "prepared.json").unlink()
+    with pytest.raises(FileNotFoundError, match="data is incomplete"):
+        open_run(copy)
+    stored = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(stored | {"model": {"type": "Perceptron"}}))
+    with pytest.raises(ValueError, match=r"config.json cannot be read: .*Perceptron"):
+        open_run(copy)
+    (copy / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="config.json cannot be read"):
+        open_run(copy)

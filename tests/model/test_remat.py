@@ -1,0 +1,46 @@
+"""Rematerialisation changes what is computed again, and no number."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from model.attention import Attention
+from model.feedforward import MLP
+from model.kernels import Dense
+from model.positions import NoPositions
+from model.precision import Precision
+from model.remat import POLICIES
+from model.transformer import DecoderLM, TransformerConfig
+
+# Little is computed here and much is compiled.
+QUICK = {"xla_backend_optimization_level": 0}
+
+
+def test_rematerialisation_changes_work_but_no_number(make_model) -> None:
+    config = TransformerConfig(
+        layers=2, embed=8, vocab=11, precision=Precision(compute="float32"),
+        attention=Attention(2, positions=NoPositions(), kernel=Dense()), feedforward=MLP(16, "relu"),
+    )  # fmt: skip
+    weights = nnx.to_pure_dict(nnx.state(make_model(config)[0], nnx.Param))
+    tokens = jnp.arange(12).reshape(2, 6) % 11
+    found, flops = {}, {}
+    for name in POLICIES:
+        model, _ = make_model(dataclasses.replace(config, remat=name), weights)
+
+        def loss(model: DecoderLM) -> jax.Array:
+            return jnp.mean(jax.nn.logsumexp(model(tokens), -1) ** 2)
+
+        compiled = jax.jit(jax.value_and_grad(loss)).lower(model).compile(QUICK)
+        found[name] = compiled(model)
+        flops[name] = compiled.cost_analysis()["flops"]
+    expected, gradient = found.pop("none")
+    for name, (value, again) in found.items():
+        np.testing.assert_allclose(value, expected, rtol=1e-6, err_msg=name)
+        for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(gradient), strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max(), err_msg=name)
+    assert flops["full"] > flops["save_qkv"] > flops["save_qkv_attention"] > flops["none"]
+    assert flops["full"] > flops["save_attention"] > flops["save_qkv_attention"]
+    assert flops["full"] > flops["minimal"] > flops["none"]

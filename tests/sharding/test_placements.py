@@ -1,0 +1,202 @@
+"""Every placement trains as one device does: same loss, gradients, weights; and shards what it says."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from model.attention import Attention
+from model.feedforward import MLP, GatedMLP
+from model.masks import Causal, Segments
+from model.positions import Learned
+from model.precision import Precision
+from model.transformer import TransformerConfig
+from sharding.placement import Placement
+from sharding.placements import DataParallel, FullySharded, TensorParallel
+from train.objective import CausalLM
+from train.optimizer import AdamW
+from train.state import Blueprint, abstract_state, fresh_state
+from train.step import compile_step, make_step
+
+QUICK = {"xla_backend_optimization_level": 0}
+# Dropout, odd vocabulary, two key heads that four devices cannot share, and micro-batches.
+ODD = TransformerConfig(
+    layers=2, embed=16, vocab=31, dropout=0.2, precision=Precision(compute="float32"),
+    attention=Attention(4, kv_heads=2, mask=Causal() & Segments(), qk_norm=True),
+    feedforward=GatedMLP(24), tie_embeddings=False,
+)  # fmt: skip
+EVEN = dataclasses.replace(
+    ODD, vocab=32, dropout=0.0, tie_embeddings=True,
+    attention=Attention(4, mask=Causal() & Segments(), positions=Learned(8)),
+)  # fmt: skip
+CASES = {"odd": (ODD, 2), "even": (EVEN, 1)}
+PLACEMENTS: dict[str, tuple[Placement, tuple[str, ...]]] = {
+    "data": (DataParallel(), ("odd",)),
+    "fsdp": (FullySharded(), ("odd",)),
+    "replicas": (FullySharded(data=2), ("odd",)),
+    "tensor 2": (TensorParallel(tensor=2), ("odd", "even")),
+    "tensor 4": (TensorParallel(tensor=4, fsdp=2), ("odd",)),
+}
+# An epsilon as large as gradients: else the first step of Adam is a sign, which no rounding respects.
+OPTIMIZER = AdamW(eps=1e-2, clip=0.5)
+
+
+def batch() -> dict[str, np.ndarray]:
+    """Rows of two documents, with weights that leave out much of some rows and all of another."""
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(0, 31, (16, 9)).astype(np.int32)
+    weights = (rng.random((16, 8)) < np.linspace(0.2, 1, 16)[:, None]).astype(np.float32)
+    weights[5] = 0
+    cut = rng.integers(1, 8, (16, 1))
+    place = np.arange(8)
+    return {
+        "inputs": tokens[:, :-1],
+        "targets": tokens[:, 1:],
+        "weights": weights,
+        "segment_ids": (1 + (place >= cut)).astype(np.int32),
+        "positions": np.where(place >= cut, place - cut, place).astype(np.int32),
+    }
+
+
+@functools.cache
+def stepped(case: str, name: str | None) -> tuple[Any, Any, Any, Any]:
+    """State before and after two steps (weights and gradients of each), and metrics; None: one device."""
+    config, accumulate = CASES[case]
+    layout = DataParallel().on(jax.devices()[:1]) if name is None else PLACEMENTS[name][0].on()
+    blueprint = Blueprint(config)
+    optimizer = optax.chain(
+        optax.trace(0.0),  # keeps the gradient as it came
+        OPTIMIZER.transform(optax.constant_schedule(0.1), blueprint.matrices()),
+    )
+    weights = jax.tree.map(jnp.asarray, initial(case))
+    abstract = abstract_state(blueprint, optimizer, layout)
+    state = jax.device_put(
+        type(abstract)(jnp.zeros((), jnp.int32), weights, optimizer.init(weights)),
+        jax.tree.map(lambda leaf: leaf.sharding, abstract),
+    )
+    data = jax.device_put(batch(), layout.batch)
+    step = make_step(
+        blueprint, CausalLM(1e-2), optimizer, optax.constant_schedule(0.1), seed=3, accumulate=accumulate
+    )
+    compiled = compile_step(step, abstract, data, layout, QUICK)
+    history = []
+    for _ in range(2):
+        state, metrics = compiled(state, data)
+        history.append(
+            jax.tree.map(np.asarray, {"gradient": state.optimizer[0].trace, "weight": state.weights})
+        )
+    return history, jax.tree.map(float, metrics), state, abstract
+
+
+@functools.cache
+def initial(case: str) -> Any:
+    rng = np.random.default_rng(1)
+    shapes = Blueprint(CASES[case][0]).shapes
+    return jax.tree.map(lambda x: (rng.normal(size=x.shape) * 0.2 + 0.1).astype(np.float32), shapes)
+
+
+@pytest.mark.parametrize(
+    ("case", "name"), [(case, name) for name, (_, cases) in PLACEMENTS.items() for case in cases]
+)
+def test_sharded_is_unsharded(case: str, name: str) -> None:
+    expected, expected_metrics, _, _ = stepped(case, None)
+    found, metrics, _, _ = stepped(case, name)
+    assert metrics.keys() == expected_metrics.keys()
+    for key, value in metrics.items():
+        assert value == pytest.approx(expected_metrics[key], rel=1e-5), key
+    for i, (one, other) in enumerate(zip(found, expected, strict=True)):
+        # The second step's gradient is at weights that rounding has moved.
+        tolerance = 1e-5 if i == 0 else 5e-5
+        for path, leaf in jax.tree.leaves_with_path(one):
+            wanted = dict(jax.tree.leaves_with_path(other))[path]
+            atol = tolerance * np.abs(wanted).max()
+            np.testing.assert_allclose(leaf, wanted, rtol=0, atol=atol, err_msg=f"{i} {path}")
+    assert all(np.abs(leaf).max() > 1e-4 for leaf in jax.tree.leaves(found[0]["gradient"]))
+
+
+# Shapes of one device's share, by hand.
+SHARES = {
+    "data": {"embedding": (31, 16), "query": (2, 16, 4, 4), "key": (2, 16, 2, 4), "down": (2, 24, 16)},
+    "fsdp": {"embedding": (31, 2), "query": (2, 2, 4, 4), "key": (2, 2, 2, 4), "down": (2, 24, 2)},
+    "replicas": {"embedding": (31, 4), "query": (2, 4, 4, 4), "key": (2, 4, 2, 4), "down": (2, 24, 4)},
+    "tensor 2": {"embedding": (31, 4), "query": (2, 4, 2, 4), "key": (2, 4, 1, 4), "down": (2, 12, 4)},
+    "tensor 4": {"embedding": (31, 8), "query": (2, 8, 1, 4), "key": (2, 8, 2, 4), "down": (2, 6, 8)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLACEMENTS)
+def test_weights_and_moments_lie_as_the_rules_say(name: str) -> None:
+    _, _, state, abstract = stepped("odd", name)
+    attention = state.weights["blocks"]["attention"]
+    feedforward = state.weights["blocks"]["feedforward"]
+    held = {
+        "embedding": state.weights["embedding"],
+        "query": attention["query"],
+        "key": attention["key"],
+        "down": feedforward["down"],
+    }
+    for part, array in held.items():
+        assert array.addressable_shards[0].data.shape == SHARES[name][part], part
+        assert len(array.addressable_shards) == 8
+        distinct = array.size // np.prod(SHARES[name][part])
+        assert len({str(shard.index) for shard in array.addressable_shards}) == distinct
+    adam = state.optimizer[1][1]
+    for moments in (state.optimizer[0].trace, adam.mu, adam.nu):
+        for moment, weight in zip(
+            jax.tree.leaves(moments), jax.tree.leaves(state.weights), strict=True
+        ):
+            assert moment.sharding.is_equivalent_to(weight.sharding, weight.ndim)
+    for leaf, wanted in zip(jax.tree.leaves(state), jax.tree.leaves(abstract), strict=True):
+        assert leaf.sharding.is_equivalent_to(wanted.sharding, leaf.ndim)
+        assert (leaf.shape, leaf.dtype) == (wanted.shape, wanted.dtype)
+
+
+def test_even_sizes_are_split_in_the_vocabulary() -> None:
+    _, _, state, _ = stepped("even", "tensor 2")
+    assert state.weights["embedding"].addressable_shards[0].data.shape == (16, 4)
+
+
+def test_fresh_weights_are_the_same_on_any_layout() -> None:
+    attention = Attention(4, kv_heads=2)
+    config = dataclasses.replace(
+        ODD, attention=attention, feedforward=MLP(24), tie_embeddings=True, layers=1
+    )
+    blueprint = Blueprint(config)
+    optimizer = AdamW().transform(optax.constant_schedule(0.1), blueprint.matrices())
+    layouts = [DataParallel().on(jax.devices()[:1]), PLACEMENTS["tensor 4"][0].on()]
+    one, sharded = (fresh_state(blueprint, optimizer, layout, seed=5) for layout in layouts)
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(sharded), strict=True):
+        np.testing.assert_array_equal(a, b)
+    wanted = abstract_state(blueprint, optimizer, layouts[1])
+    for leaf, shape in zip(jax.tree.leaves(sharded), jax.tree.leaves(wanted), strict=True):
+        assert leaf.sharding.is_equivalent_to(shape.sharding, leaf.ndim)
+
+
+@pytest.mark.parametrize(
+    ("placement", "ways"),
+    [
+        (DataParallel(), 8),
+        (FullySharded(data=2), 8),
+        (TensorParallel(tensor=2), 4),
+        (TensorParallel(tensor=4, fsdp=2), 2),
+        (TensorParallel(data=2, tensor=2), 4),
+    ],
+)
+def test_ways_to_split_a_batch(placement: Placement, ways: int) -> None:
+    assert placement.batch_divisor(8) == ways
+
+
+def test_what_stays_whole_is_told() -> None:
+    notes = Blueprint(ODD).undivided(TensorParallel(tensor=4, fsdp=2).on())
+    assert sorted(notes) == [
+        "blocks.attention.key: kv_heads of 2 is not divisible by 4 (tensor)",
+        "blocks.attention.value: kv_heads of 2 is not divisible by 4 (tensor)",
+        "embedding: vocab of 31 is not divisible by 4 (tensor)",
+        "unembedding: vocab of 31 is not divisible by 4 (tensor)",
+    ]
+    assert Blueprint(EVEN).undivided(TensorParallel(tensor=4, fsdp=2).on()) == []

@@ -1,0 +1,1 @@
+"""How it learns: experiments, objectives, optimizers, the step, the loop and its checkpoints."""

@@ -1,0 +1,141 @@
+"""An experiment: everything that decides what a run does, in one value."""
+
+import dataclasses
+import math
+from typing import Any
+
+from data.recipe import DataSpec
+from model.transformer import TransformerConfig
+from sharding.placement import Placement
+from sharding.placements import DataParallel
+from train.hooks import Hook
+from train.objective import CausalLM, Objective
+from train.optimizer import Optimizer
+from train.schedule import Schedule
+from train.spec import NOT_SHOWN
+
+
+@dataclasses.dataclass(frozen=True)
+class Batches:
+    """What one step reads.
+
+    Attributes:
+      sequence: tokens in a row.
+      batch: rows in a step, over all devices and hosts.
+      accumulate: micro-batches that a step is computed in.
+      segments: tell documents of a row apart, for masks with `Segments()` and positions by document.
+      evaluation: rows in an evaluation batch; 0 means as many as in a step.
+    """
+
+    sequence: int
+    batch: int
+    accumulate: int = 1
+    segments: bool = False
+    evaluation: int = 0
+
+    def __post_init__(self) -> None:
+        for field in ("sequence", "batch", "accumulate"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"batch.{field} is {getattr(self, field)}; it is at least 1")
+        if self.batch % self.accumulate:
+            raise ValueError(f"batch.batch is {self.batch}, which batch.accumulate ({self.accumulate}) does not divide")
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in a step."""
+        return self.sequence * self.batch
+
+    @property
+    def evaluation_rows(self) -> int:
+        """Rows in an evaluation batch."""
+        return self.evaluation or self.batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Cadence:
+    """How often things happen, in steps.
+
+    Attributes:
+      log: metrics are written.
+      evaluate: the validation set is evaluated; also at the end.
+      checkpoint: the state is saved; also at the end.
+      keep: how many of the latest checkpoints stay.
+    """
+
+    log: int = 10
+    evaluate: int = 500
+    checkpoint: int = 500
+    keep: int = 2
+
+    def __post_init__(self) -> None:
+        for field in ("log", "evaluate", "checkpoint", "keep"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"cadence.{field} is {getattr(self, field)}; it is at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """One experiment.
+
+    Attributes:
+      model: what is computed.
+      data: what it learns from.
+      batch: what a step reads.
+      optimizer: how gradients become updates.
+      schedule: the learning rate.
+      steps: how many steps.
+      objective: what is minimised.
+      placement: how it lies on devices.
+      cadence: how often things are logged, evaluated and saved.
+      hooks: what else happens, at evaluations and at the end.
+      seed: of weights, data order and dropout.
+      parent: the experiment it was derived from; not part of what it says, only of how it is told.
+    """
+
+    model: TransformerConfig
+    data: DataSpec
+    batch: Batches
+    optimizer: Optimizer
+    schedule: Schedule
+    steps: int
+    objective: Objective = CausalLM()
+    placement: Placement = DataParallel()
+    cadence: Cadence = Cadence()
+    hooks: tuple[Hook, ...] = ()
+    seed: int = 0
+    parent: "Experiment | None" = dataclasses.field(default=None, metadata={NOT_SHOWN: True}, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}; it is at least 1")
+        sequence, attention = self.batch.sequence, self.model.attention
+        reach, limit = attention.mask.reach(), attention.positions.limit()
+        if reach is not None and reach > sequence:
+            raise ValueError(
+                f"model.attention.mask reaches {reach} tokens, more than batch.sequence ({sequence}); shorten it"
+            )
+        if limit is not None and limit < sequence:
+            raise ValueError(
+                f"batch.sequence is {sequence}, more than model.attention.positions.length ({limit})"
+            )
+        # What a -1 in the mesh stands for is known only with the devices; `divided_by` checks the rest.
+        fixed = math.prod(size for size in self.placement.mesh_shape().values() if size > 0)
+        self.divided_by(self.placement.batch_divisor(fixed))
+
+    def divided_by(self, ways: int) -> None:
+        """Raises ValueError if a micro-batch, or a batch of evaluation, cannot be split in `ways` ways."""
+        rows = self.batch.batch // self.batch.accumulate
+        if rows % ways:
+            raise ValueError(
+                f"batch.batch / batch.accumulate is {rows}, which the placement splits in {ways} ways; "
+                f"the nearest that works is {max(ways, rows // ways * ways)}"
+            )
+        if self.batch.evaluation_rows % ways:
+            raise ValueError(
+                f"batch.evaluation is {self.batch.evaluation_rows}, which the placement splits in {ways} ways"
+            )
+
+
+def derive(parent: Experiment, **changes: Any) -> Experiment:
+    """A child of `parent` with some fields replaced; a run of it tells how it differs."""
+    return dataclasses.replace(parent, **changes, parent=parent)

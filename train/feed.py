@@ -1,0 +1,32 @@
+"""From batches of this host to global arrays on the devices, one batch ahead of the step."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+
+from data.batch import Batch as HostBatch
+from sharding.placement import Layout
+
+
+def to_devices(batch: HostBatch, layout: Layout) -> dict[str, jax.Array]:
+    """The global batch of which this host has `batch`."""
+    return {key: jax.make_array_from_process_local_data(layout.batch, rows) for key, rows in batch.items()}
+
+
+def feed(batches: Iterator[tuple[int, HostBatch]], layout: Layout) -> Iterator[dict[str, jax.Array]]:
+    """Global batches in order. The next one is on its way to the devices while a step runs."""
+    ahead = to_devices(next(batches)[1], layout)
+    for _, batch in batches:
+        ready, ahead = ahead, to_devices(batch, layout)
+        yield ready
+
+
+def abstract_batch(sequence: int, rows: int, segments: bool, layout: Layout) -> dict[str, Any]:
+    """Shapes of a global batch with their shardings, to compile for."""
+    kinds = {"inputs": "int32", "targets": "int32", "weights": "float32"}
+    if segments:
+        kinds |= {"segment_ids": "int32", "positions": "int32"}
+    return {
+        key: jax.ShapeDtypeStruct((rows, sequence), kind, sharding=layout.batch) for key, kind in kinds.items()
+    }

@@ -1,0 +1,67 @@
+"""What a run says of itself while it goes on: metrics on disk and progress on the screen."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import jax
+
+from train.meters import Throughput
+from train.metrics import MetricsLog
+from train.progress import Progress
+from train.run_directory import RunDirectory
+
+
+class Journal:
+    """Metrics of steps wait on the device until the next are due: by then they are there, and nothing stalls.
+
+    Args:
+      run: where metrics are written.
+      start: steps done before.
+      steps: steps in all.
+      throughput: meter that is read with each interval.
+      lead: whether this process writes and shows; the others only keep step.
+    """
+
+    def __init__(self, run: RunDirectory, start: int, steps: int, throughput: Throughput, lead: bool) -> None:
+        self._log = MetricsLog(run, start) if lead else None
+        self._progress = Progress(start, steps, lead)
+        self._throughput = throughput
+        self._pending: tuple[int, Mapping[str, jax.Array]] | None = None
+        self.latest: dict[str, Any] = {} if self._log is None else self._log.latest
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.close()
+        if self._log is not None:
+            self._log.close()
+
+    def note(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes figures that are at hand."""
+        if self._log is not None:
+            self._log.write(step, values)
+            if "train/loss" in values:
+                self._progress.at(step, values)
+
+    def later(self, step: int, values: Mapping[str, jax.Array]) -> None:
+        """Keeps figures that the device may still be working on, and writes those kept before."""
+        self.catch_up()
+        self._pending = step, values
+
+    def catch_up(self) -> None:
+        """Writes the figures kept, waiting for the device if need be."""
+        if self._pending is not None:
+            step, values = self._pending
+            self._pending = None
+            # Reading blocks until the step is done, so that the clock is read at its end.
+            ready = {key: float(value) for key, value in values.items()}
+            self.note(step, ready | self._throughput.read(step))
+
+    def pause(self) -> None:
+        """Says that what follows is not training, so that no time is charged to it."""
+        self._throughput.pause()
+
+    def say(self, line: str) -> None:
+        """Prints a line beside the progress."""
+        self._progress.say(line)

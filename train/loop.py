@@ -1,0 +1,158 @@
+"""The training loop, in the order in which a run lives."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from data.pipeline import TrainPipeline
+from data.plan import BatchPlan
+from data.prepared import Prepared
+from sharding.hosts import is_lead, meet
+from train.checkpoint import Checkpoints
+from train.evaluation import Evaluator
+from train.experiment import Experiment
+from train.feed import abstract_batch, feed
+from train.hooks import Moment
+from train.interrupt import Interrupt
+from train.journal import Journal
+from train.meters import Throughput, peak_memory
+from train.run_directory import RunDirectory
+from train.state import Blueprint, abstract_state, fresh_state
+from train.step import compile_step, make_step
+
+
+def train(
+    experiment: Experiment,
+    run: RunDirectory,
+    *,
+    origin: Experiment | None = None,
+    command: Sequence[str] = (),
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Runs an experiment, or goes on with it where an earlier call of the same was stopped.
+
+    Args:
+      experiment: what to run.
+      run: where to write.
+      origin: the experiment before changes on the command line, to tell the difference from.
+      command: the command line, for the record.
+      say: prints a line; only the lead process's is shown.
+
+    Returns:
+      The last value of every metric.
+
+    Raises:
+      ValueError: if the run directory is of another experiment, or the experiment cannot run on these devices.
+      KeyboardInterrupt: after Ctrl-C, when the state is saved.
+    """
+    # Devices: the mesh of this job, and whether the batch divides over it.
+    lead, batch, cadence = is_lead(), experiment.batch, experiment.cadence
+    say = say if lead else (lambda line: None)
+    layout = experiment.placement.on()
+    experiment.divided_by(experiment.placement.batch_divisor(layout.mesh.size))
+    run.check_same(experiment)
+
+    # Data: the lead prepares what is not there yet, the others find it. Which batch a step reads is arithmetic.
+    prepared = prepare(experiment, run, say)
+    plan = BatchPlan(len(prepared.train), batch.sequence, batch.batch, experiment.seed)
+    pipeline = TrainPipeline(prepared.train, plan, jax.process_index(), jax.process_count(), batch.segments)
+
+    # Model and optimizer: known by shape first, so that a checkpoint goes straight to its place.
+    blueprint = Blueprint(experiment.model)
+    schedule = experiment.schedule.over(experiment.steps)
+    optimizer = experiment.optimizer.transform(schedule, blueprint.matrices())
+    abstract = abstract_state(blueprint, optimizer, layout)
+    flops = experiment.model.flops_per_token(batch.sequence)
+    mesh = " x ".join(f"{axis} {size}" for axis, size in layout.mesh.shape.items())
+    say(f"model: {blueprint.count():,} weights, {flops:,.0f} FLOPs a token, on {mesh} ({layout.platform})")
+    for note in blueprint.undivided(layout):
+        say(f"model: kept whole on every device: {note}")
+
+    # State: the newest whole checkpoint, or a fresh one.
+    if lead:
+        run.begin(experiment, origin or experiment, command)
+    checkpoints = Checkpoints(run.checkpoints, cadence.keep, say)
+    state = checkpoints.restore(abstract)
+    if state is None:
+        state = fresh_state(blueprint, optimizer, layout, experiment.seed)
+    start = int(state.step)
+    if start:
+        say(f"resume: step {start} of {experiment.steps}, from {run.checkpoints / str(start)}")
+    evaluator = Evaluator(blueprint, experiment.objective, prepared.validation, batch, layout)
+    throughput = Throughput(batch.tokens, flops)
+
+    with Interrupt() as interrupt, Journal(run, start, experiment.steps, throughput, lead) as journal:
+
+        def moment(at: int) -> Moment:
+            return Moment(
+                experiment, run, prepared, lambda: blueprint.model(state.weights), at, journal.latest, journal.say
+            )
+
+        def evaluate(at: int) -> None:
+            figures = evaluator(state.weights)
+            for hook in experiment.hooks:
+                figures |= hook.after_evaluation(moment(at))
+            journal.note(at, figures)
+            nats, bits = figures["eval/loss"], figures["eval/bits_per_byte"]
+            journal.say(f"evaluate: step {at}: {nats:.4f} nats a token, {bits:.4f} bits a byte")
+
+        # Compile: once, ahead of the first step.
+        if start < experiment.steps:
+            began = time.perf_counter()
+            step = make_step(
+                blueprint, experiment.objective, optimizer, schedule,
+                seed=experiment.seed, accumulate=batch.accumulate,
+            )
+            rows = abstract_batch(batch.sequence, batch.batch, batch.segments, layout)
+            compiled = compile_step(step, abstract, rows, layout)
+            compile_seconds = time.perf_counter() - began
+            journal.say(f"compile: {compile_seconds:.1f} s")
+
+        # Steps, and what is due between them.
+        batches = feed(pipeline.from_step(start), layout)
+        for at in range(start + 1, experiment.steps + 1):
+            state, metrics = compiled(state, next(batches))
+            # Read once: Ctrl-C may come at any moment, and what is due must not change half-way.
+            stopping = interrupt.asked and at < experiment.steps
+            ending = stopping or at == experiment.steps
+            evaluating, saving = (ending or at % every == 0 for every in (cadence.evaluate, cadence.checkpoint))
+            if at % cadence.log == 0 or evaluating or saving:
+                journal.later(at, metrics)
+            if evaluating or saving:
+                journal.catch_up()
+                journal.pause()
+            if evaluating and not stopping:
+                evaluate(at)
+            if saving:
+                checkpoints.save(state)
+            if stopping:
+                checkpoints.close()
+                raise KeyboardInterrupt
+
+        # Finish: everything is on disk before anything is said to be.
+        checkpoints.close()
+        if start < experiment.steps:
+            once = {"perf/compile_seconds": compile_seconds, "perf/peak_memory_bytes": float(peak_memory())}
+            journal.note(experiment.steps, once)
+        for hook in experiment.hooks:
+            hook.at_end(moment(experiment.steps))
+        return dict(journal.latest)
+
+
+def prepare(experiment: Experiment, run: RunDirectory, say: Callable[[str], None]) -> Prepared:
+    """The experiment's data, prepared by the lead if it is not yet.
+
+    Raises ValueError if the model has fewer token ids than the tokenizer.
+    """
+    if is_lead():
+        experiment.data.prepare(run.data, say)
+    meet("data")
+    prepared = experiment.data.prepare(run.data, lambda line: None)
+    ids = prepared.tokenizer.vocab_size
+    if ids > experiment.model.vocab:
+        raise ValueError(
+            f"model.vocab is {experiment.model.vocab}, but the tokenizer has {ids} ids; set model.vocab={ids}"
+        )
+    return prepared

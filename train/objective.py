@@ -1,0 +1,66 @@
+"""Objectives: what is minimised, as sums over tokens, so that averages can be taken over any grouping."""
+
+import abc
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from model.transformer import DecoderLM
+
+Batch = dict[str, Array]
+
+
+class Sums(NamedTuple):
+    """Sums over the tokens of a batch, each times its weight, all float32.
+
+    Attributes:
+      loss: what is minimised.
+      nll: negative log likelihood in nats, for the metrics.
+      weight: number of tokens.
+    """
+
+    loss: Array
+    nll: Array
+    weight: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective(abc.ABC):
+    """What a model is trained to do with a batch."""
+
+    @abc.abstractmethod
+    def sums(self, model: DecoderLM, batch: Batch, dropout_key: Array | None) -> Sums:
+        """Sums over a batch; nothing is dropped without a key."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CausalLM(Objective):
+    """Next-token prediction.
+
+    Attributes:
+      z_loss: weight of log(Z)^2, which keeps logits from drifting (PaLM, Chowdhery 2022, section 5; there 1e-4).
+    """
+
+    z_loss: float = 0.0
+
+    def sums(self, model: DecoderLM, batch: Batch, dropout_key: Array | None) -> Sums:
+        """Cross-entropy of `targets`, weighted by `weights`."""
+        logits = model(batch["inputs"], batch.get("positions"), batch.get("segment_ids"), dropout_key)
+        nll, log_z = cross_entropy(logits, batch["targets"])
+        weights = batch["weights"]
+        nll_sum = jnp.sum(nll * weights)
+        loss = nll_sum + self.z_loss * jnp.sum(jnp.square(log_z) * weights) if self.z_loss else nll_sum
+        return Sums(loss, nll_sum, jnp.sum(weights))
+
+
+def cross_entropy(
+    logits: Float[Array, "batch seq vocab"], targets: Int[Array, "batch seq"]
+) -> tuple[Float[Array, "batch seq"], Float[Array, "batch seq"]]:
+    """Negative log likelihood of each target, in nats, and log of the softmax's sum."""
+    log_z = jax.nn.logsumexp(logits, axis=-1)
+    return log_z - jnp.take_along_axis(logits, targets[..., None], axis=-1, mode="clip")[..., 0], log_z
+
+

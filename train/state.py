@@ -1,0 +1,119 @@
+"""The state of training, and how it comes to lie on the devices."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jaxtyping import Array, Int
+
+from model.parameters import logical_axes
+from model.transformer import DecoderLM, TransformerConfig
+from sharding.axes import active
+from sharding.placement import Layout
+from train.optimizer import is_matrix
+
+
+class TrainState(NamedTuple):
+    """All that a step changes.
+
+    Attributes:
+      step: steps done.
+      weights: nested dictionary of arrays.
+      optimizer: what optax keeps.
+    """
+
+    step: Int[Array, ""]
+    weights: Any
+    optimizer: Any
+
+
+class Blueprint:
+    """A model's structure without its weights: everything about it that is known before training.
+
+    Attributes:
+      graph: structure to merge weights into.
+      shapes: tree like the weights, of `jax.ShapeDtypeStruct`.
+      axes: tree like the weights, of tuples of logical axis names.
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        self.config = config
+        abstract = nnx.eval_shape(lambda: DecoderLM(config, nnx.Rngs(0)))
+        self.graph, state = nnx.split(abstract)
+        self.shapes: Any = nnx.to_pure_dict(state)
+        names = logical_axes(state)
+        self.axes: Any = jax.tree.map_with_path(lambda path, _: Names(names[keys(path)]), self.shapes)
+
+    def model(self, weights: Any) -> DecoderLM:
+        """The model with these weights."""
+        return nnx.merge(self.graph, weights)
+
+    def weights(self, key: Array) -> Any:
+        """Fresh weights."""
+        return nnx.to_pure_dict(nnx.state(DecoderLM(self.config, nnx.Rngs(params=key))))
+
+    def matrices(self) -> Any:
+        """Tree like the weights: whether each is a matrix."""
+        return jax.tree.map(lambda names: is_matrix(names.axes), self.axes)
+
+    def count(self) -> int:
+        """Number of weights."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.shapes))
+
+    def shardings(self, layout: Layout) -> Any:
+        """Tree like the weights, of shardings."""
+        return jax.tree.map(lambda names, leaf: layout.weight(names.axes, leaf.shape), self.axes, self.shapes)
+
+    def undivided(self, layout: Layout) -> list[str]:
+        """Sentences on weights that the placement would shard and cannot."""
+
+        def notes(path: tuple[Any, ...], names: Names, leaf: jax.ShapeDtypeStruct) -> list[str]:
+            return [f"{'.'.join(keys(path))}: {note}" for note in layout.undivided(names.axes, leaf.shape)]
+
+        return jax.tree.leaves(jax.tree.map_with_path(notes, self.axes, self.shapes))
+
+
+class Names:
+    """The logical axes of one weight, as a leaf of a tree."""
+
+    def __init__(self, axes: tuple[str, ...]) -> None:
+        self.axes = axes
+
+
+def keys(path: tuple[Any, ...]) -> tuple[str, ...]:
+    """A tree path as plain strings."""
+    return tuple(str(getattr(part, "key", getattr(part, "name", getattr(part, "idx", part)))) for part in path)
+
+
+def abstract_state(blueprint: Blueprint, optimizer: optax.GradientTransformation, layout: Layout) -> TrainState:
+    """The state as shapes with shardings. What the optimizer keeps of a weight lies where the weight lies."""
+    shardings = blueprint.shardings(layout)
+    kept = optax.tree.map_params(
+        optimizer,
+        lambda leaf, sharding: _placed(leaf, sharding),
+        jax.eval_shape(optimizer.init, blueprint.shapes),
+        shardings,
+        transform_non_params=lambda leaf: _placed(leaf, layout.replicated),
+    )
+    step = jax.ShapeDtypeStruct((), jnp.int32, sharding=layout.replicated)
+    return TrainState(step, jax.tree.map(_placed, blueprint.shapes, shardings), kept)
+
+
+def fresh_state(
+    blueprint: Blueprint, optimizer: optax.GradientTransformation, layout: Layout, seed: int
+) -> TrainState:
+    """The state before the first step, made in place on the devices; the same on any layout."""
+
+    def make(key: Array) -> TrainState:
+        weights = blueprint.weights(key)
+        return TrainState(jnp.zeros((), jnp.int32), weights, optimizer.init(weights))
+
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract_state(blueprint, optimizer, layout))
+    with active(layout):
+        return jax.jit(make, out_shardings=shardings)(jax.random.key(seed))
+
+
+def _placed(leaf: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)

@@ -1,0 +1,81 @@
+"""The training step: a pure function from (state, batch) to (state, metrics)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+from sharding.axes import active
+from sharding.placement import Layout
+from train.digest import digest
+from train.objective import Batch, Objective, Sums
+from train.state import Blueprint, TrainState
+
+Metrics = dict[str, Array]
+Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+
+
+def make_step(
+    blueprint: Blueprint,
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    schedule: optax.Schedule,
+    *,
+    seed: int,
+    accumulate: int = 1,
+) -> Step:
+    """The training step. Randomness is a function of (seed, step) alone.
+
+    The loss is the mean over the batch's tokens, however it is cut into `accumulate` micro-batches.
+    """
+    dropout = blueprint.config.dropout
+
+    def sums(weights: Any, batch: Batch, key: Array) -> tuple[Array, Sums]:
+        result = objective.sums(blueprint.model(weights), batch, key if dropout else None)
+        return result.loss, result
+
+    gradient = jax.grad(sums, has_aux=True)
+
+    def accumulated(weights: Any, batch: Batch, key: Array) -> tuple[Any, Sums]:
+        if accumulate == 1:
+            return gradient(weights, batch, key)
+
+        def micro(carry: tuple[Any, Sums], part: tuple[Batch, Array]) -> tuple[tuple[Any, Sums], None]:
+            return jax.tree.map(jnp.add, carry, gradient(weights, part[0], part[1])), None
+
+        # Row r goes to micro-batch r mod accumulate: each device keeps its own rows.
+        parts = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, accumulate, *x.shape[1:]), 1, 0), batch)
+        zero = jax.tree.map(lambda w: jnp.zeros(w.shape, jnp.float32), weights)
+        start = (zero, Sums(*(jnp.zeros((), jnp.float32) for _ in Sums._fields)))
+        return jax.lax.scan(micro, start, (parts, jax.random.split(key, accumulate)))[0]
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        gradients, total = accumulated(state.weights, batch, key)
+        gradients = jax.tree.map(lambda g: g / total.weight, gradients)
+        updates, kept = optimizer.update(gradients, state.optimizer, state.weights)
+        metrics = {
+            "train/loss": total.nll / total.weight,
+            "train/objective": total.loss / total.weight,
+            "train/grad_norm": optax.global_norm(gradients),
+            "train/learning_rate": jnp.asarray(schedule(state.step), jnp.float32),
+            "train/tokens": total.weight,
+            # Which batch this was: two runs that should have seen the same can be told apart.
+            "train/batch": digest(batch["targets"]),
+        }
+        return TrainState(state.step + 1, optax.apply_updates(state.weights, updates), kept), metrics
+
+    return step
+
+
+def compile_step(
+    step: Step, state: TrainState, batch: Any, layout: Layout, options: dict[str, Any] | None = None
+) -> jax.stages.Compiled:
+    """Compiles a step for shapes with shardings; `state` is donated, and comes back where it was."""
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
+    with active(layout):
+        lowered = jax.jit(step, out_shardings=(shardings, layout.replicated), donate_argnums=0).lower(state, batch)
+        return lowered.compile(compiler_options=options)

@@ -26,9 +26,11 @@ def mix(value: UInt64[np.ndarray, "*shape"]) -> UInt64[np.ndarray, "*shape"]:
     return value ^ (value >> np.uint64(31))
 
 
-def subkey(key: UInt64[np.ndarray, "*shape"], number: int) -> UInt64[np.ndarray, "*shape"]:
-    """The `number`-th key derived from each `key`."""
-    return mix(key + np.uint64(number * _GOLDEN % 2**64))
+def subkey(
+    key: UInt64[np.ndarray, " rows"], number: Integer[np.ndarray, "*numbers 1"]
+) -> UInt64[np.ndarray, "*numbers rows"]:
+    """The keys of the given numbers that derive from each `key`."""
+    return mix(key + number.astype(np.uint64) * np.uint64(_GOLDEN))
 
 
 def permutation(
@@ -56,7 +58,7 @@ def permutation(
     if isinstance(key, int):
         key = np.full(index.shape, key % 2**64, np.uint64)
     bits = max(_MIN_BITS, (size - 1).bit_length())
-    keys = np.stack([subkey(key, number) for number in range(1, _ROUNDS + 1)])
+    keys = subkey(key, np.arange(1, _ROUNDS + 1)[:, None])
     image = _feistel(index.astype(np.uint64), bits, keys)
     while (outside := np.flatnonzero(image >= size)).size:
         image[outside] = _feistel(image[outside], bits, keys[:, outside])

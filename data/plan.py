@@ -74,7 +74,7 @@ class BatchPlan:
         if not self.shuffle:
             return window * self.sequence
         key = self._epoch_key(epoch)
-        shift = (subkey(key, 0) % np.uint64(self.sequence)).astype(np.int64)
+        shift = (subkey(key, np.zeros(1, np.int64)) % np.uint64(self.sequence)).astype(np.int64)
         return permutation(window, self.rows_per_epoch, key) * self.sequence + shift
 
     def _epoch_key(self, epoch: Int64[np.ndarray, " rows"]) -> UInt64[np.ndarray, " rows"]:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+from jax.sharding import NamedSharding
 
 from data import atomic
 from data.prepared import Prepared
@@ -13,6 +14,7 @@ from model.decoding import Greedy, Sample, Sampler, generate
 from model.positions import Positions
 from sharding.axes import active
 from sharding.hosts import is_lead
+from sharding.placement import Layout
 from train.hooks import Hook, Moment
 
 # Of a validation document, or of a prompt too long for the position encoding.
@@ -56,7 +58,7 @@ class Samples(Hook):
         positions = moment.experiment.model.attention.positions
         prompts, new_tokens, cut = fitted(prompts, self.new_tokens, positions)
         notes += cut
-        with active(moment.experiment.placement.on()):
+        with active(_Whole(moment.experiment.placement.on())):
             made = generate(
                 moment.model(),
                 prompts,
@@ -76,6 +78,20 @@ class Samples(Hook):
         heading = f"step {moment.step}: {len(prompts)} samples of up to {new_tokens} tokens, {how}"
         atomic.write_text(moment.directory.samples, written(heading, notes, texts))
         moment.log(f"samples: {len(prompts)} of up to {new_tokens} tokens, in {moment.directory.samples}")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Whole:
+    """A layout in which every device works on all the prompts, so that each process can read what was made."""
+
+    layout: Layout
+
+    @property
+    def platform(self) -> str:
+        return self.layout.platform
+
+    def activation(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> NamedSharding | None:
+        return None if self.layout.mesh.size == 1 else self.layout.replicated
 
 
 def sampler(temperature: float, top_k: int = 0, top_p: float = 1.0) -> Sampler:

@@ -8,9 +8,9 @@ import jax
 
 from data.pipeline import TrainPipeline
 from data.plan import BatchPlan
-from data.prepared import Prepared
-from sharding.hosts import is_lead, meet
+from sharding.hosts import is_lead
 from train.checkpoint import Checkpoints
+from train.corpus import prepare
 from train.evaluation import Evaluator
 from train.experiment import Experiment
 from train.feed import abstract_batch, feed
@@ -139,20 +139,3 @@ def train(
         for hook in experiment.hooks:
             hook.at_end(moment(experiment.steps))
         return dict(journal.latest)
-
-
-def prepare(experiment: Experiment, run: RunDirectory, say: Callable[[str], None]) -> Prepared:
-    """The experiment's data, prepared by the lead if it is not yet.
-
-    Raises ValueError if the model has fewer token ids than the tokenizer.
-    """
-    if is_lead():
-        experiment.data.prepare(run.data, say)
-    meet("data")
-    prepared = experiment.data.prepare(run.data, lambda line: None)
-    ids = prepared.tokenizer.vocab_size
-    if ids > experiment.model.vocab:
-        raise ValueError(
-            f"model.vocab is {experiment.model.vocab}, but the tokenizer has {ids} ids; set model.vocab={ids}"
-        )
-    return prepared

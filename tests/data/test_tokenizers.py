@@ -72,8 +72,8 @@ def test_training_is_deterministic_and_compresses(model_type: str) -> None:
 
 
 def test_digits_are_single_tokens_and_lines_are_learnt() -> None:
-    tokenizer = SentencePiece(vocab=600).train(TEXTS)
-    assert tokenizer.encode("2024").size == 4
+    tokenizer = SentencePiece(vocab=600).train(TEXTS + ["in 2024 and in 1999\n"] * 500)
+    assert tokenizer.encode("2024").size == 4 and tokenizer.encode("1999").size == 4
     assert tokenizer.encode(".\n\n").size < 3
 
 
@@ -84,9 +84,9 @@ def test_training_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_long_lines_are_trained_on() -> None:
     # Were the line dropped for its length, its letters would have no piece of their own.
-    text = "\u03b1\u03b2\u03b3 " * 5000
+    text = "\u03b1\u03b2\u03b3" * 1300
     tokenizer = SentencePiece(vocab=264).train([text])
-    assert tokenizer.encode(" \u03b1\u03b2\u03b3").size < 5
+    assert tokenizer.encode("\u03b1\u03b2\u03b3").size < 5
 
 
 def test_bytes_are_utf8() -> None:

@@ -84,3 +84,13 @@ def test_what_cannot_be_opened_gets_a_sentence(copy) -> None:
     (copy / "config.json").write_text("{")
     with pytest.raises(ValueError, match="config.json cannot be read"):
         open_run(copy)
+
+
+def test_numbers_other_than_those_saved_are_noticed(copy) -> None:
+    note = copy / "checkpoints" / "4" / "note" / "metadata"
+    stored = json.loads(note.read_text())
+    stored["digest"][1] ^= 1
+    note.write_text(json.dumps(stored))
+    said: list[str] = []
+    assert open_run(copy, log=said.append).step == 2
+    assert "not those that were saved" in said[0]

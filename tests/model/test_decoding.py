@@ -93,9 +93,11 @@ def test_cached_is_the_full_forward_pass(model: DecoderLM) -> None:
         rows[everyone, lengths + i] = token
         logits, cache = decode(model, jnp.asarray(token), jnp.asarray(lengths + i), cache)
 
-    found = generate(model, PROMPTS, new_tokens=NEW)
-    assert found == [row[n : n + NEW].tolist() for row, n in zip(rows, lengths)]
-    assert len({tuple(row) for row in found}) > 1
+    # `generate` is the same loop once more; two of the four models are enough for it.
+    if model.config.attention in (ATTENTION["rope, window"], ATTENTION["learned"]):
+        found = generate(model, PROMPTS, new_tokens=NEW)
+        assert found == [row[n : n + NEW].tolist() for row, n in zip(rows, lengths)]
+        assert len({tuple(row) for row in found}) > 1
 
 
 def test_generation_ends_before_a_stop_token(windowed: DecoderLM) -> None:
@@ -108,12 +110,14 @@ def test_generation_ends_before_a_stop_token(windowed: DecoderLM) -> None:
 
 def test_draws_are_a_function_of_the_seed(windowed: DecoderLM) -> None:
     def draw(seed: int) -> list[list[int]]:
-        sampler = Sample(temperature=3.0, top_k=20)
+        sampler = Sample(temperature=1e4)
         return generate(windowed, PROMPTS, new_tokens=NEW, sampler=sampler, seed=seed)
 
-    assert draw(1) == draw(1) != draw(2)
-    row = draw(1)[0]
-    assert len(row) == NEW and len(set(row)) > 1
+    found = draw(1)
+    assert found == draw(1) != draw(2)
+    # So hot that all 23 tokens are alike: noise used twice would repeat a token or a row.
+    assert all(len(row) == NEW and len(set(row)) >= 5 for row in found)
+    assert len(set(map(tuple, found))) == len(PROMPTS)
 
 
 def test_generation_is_refused(windowed: DecoderLM) -> None:

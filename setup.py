@@ -22,6 +22,8 @@ setup(
         "absl-py>=2.1",
         "etils[epath]>=1.9",
         "flax>=0.12",
+        # TFDS needs it to define and store datasets, and does not say so.
+        "importlib_resources>=6.4",
         "jax>=0.10",
         "jaxtyping>=0.3",
         "matplotlib>=3.9",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from experiments.report_record import Points
 
 _WIDTH, _HEIGHT = 460, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 12, 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 14, 12, 30
 # More points than this are not told apart at this size.
 _MOST_POINTS = 400
 
@@ -100,6 +100,19 @@ def smoothed(points: Points, around: int) -> Points:
         reach = min(around, i, len(points) - 1 - i)
         found.append((step, (sums[i + reach + 1] - sums[i - reach]) / (2 * reach + 1)))
     return found
+
+
+def beginning(points: Points) -> int:
+    """The first step worth showing of a long curve: its steep beginning would make the rest look flat.
+
+    Left out are the first points as long as they are above all that comes after a twentieth of the
+    curve, by more than a quarter of the range there. A spike later on stays.
+    """
+    later = [value for _, value in points[len(points) // 20 :] if math.isfinite(value)]
+    if len(points) < 100 or not later:
+        return points[0][0] if points else 0
+    limit = max(later) + 0.25 * (max(later) - min(later))
+    return next((step for step, value in points if value <= limit), points[0][0])
 
 
 def thinned(points: Points, most: int = _MOST_POINTS) -> Points:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from data.card import card_html
-from experiments.report_chart import Level, Line, line_chart, smoothed
+from experiments.report_chart import Level, Line, beginning, line_chart, smoothed
 from experiments.report_figures import figures, summary
 from experiments.report_record import Record, rows
 from experiments.report_style import STYLE
@@ -72,14 +72,17 @@ def _figures(record: Record) -> str:
 
 def _charts(record: Record) -> str:
     series = record.series
-    loss = series.get(LOSS, [])
+    since = beginning(series.get(LOSS, []))
+    loss = [point for point in series.get(LOSS, []) if point[0] >= since]
     lines, key = [Line(loss, "main", dots=True)], '<i class="main"></i>train'
     if len(loss) >= _FEW:
         lines = [Line(loss, "raw"), Line(smoothed(loss, max(len(loss) // 40, 3)))]
         key = '<i class="raw"></i>train<i class="main"></i>its moving mean'
     if EVAL_LOSS in series:
-        lines.append(Line(series[EVAL_LOSS], "eval", dots=True))
+        lines.append(Line([point for point in series[EVAL_LOSS] if point[0] >= since], "eval", dots=True))
         key += '<i class="eval"></i>held out'
+    if loss and loss[0] != series[LOSS][0]:
+        key += f"; from step {since:,} on, down from {series[LOSS][0][1]:.4g}"
     levels = [Level(value, name) for metric, name in BASELINES.items() if (value := record.last(metric)) is not None]
     charts = [
         _chart("Loss", f"nats a token{key}", line_chart(lines), "big"),

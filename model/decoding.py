@@ -12,6 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from model.transformer import DecoderLM
+from sharding.axes import constrain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,4 +149,5 @@ def _generate(
     # The last token needs no step of its own: its logits are asked by nobody.
     (logits, _), made = jax.lax.scan(advance, (logits, cache), jnp.arange(new_tokens - 1))
     last = sampler.choose(logits, jax.random.fold_in(key, new_tokens - 1))
-    return jnp.concatenate([made, last[None]], axis=0).T
+    # Every process has to read the whole of it.
+    return constrain(jnp.concatenate([made, last[None]], axis=0).T, None, None)

@@ -28,14 +28,18 @@ def embedding(table: Float[Array, "vocab embed"], tokens: Int[Array, "*batch"]) 
     return jnp.take(table, tokens, axis=0, mode="clip")
 
 
-def rms_norm(x: Float[Array, "*batch embed"], scale: Float[Array, " embed"], eps: float) -> Float[Array, "*batch embed"]:
+def rms_norm(
+    x: Float[Array, "*batch embed"], scale: Float[Array, " embed"], eps: float
+) -> Float[Array, "*batch embed"]:
     """x / sqrt(mean(x^2) + eps) * scale, with float32 statistics."""
     wide = x.astype(jnp.float32)
     wide = wide * jax.lax.rsqrt(jnp.mean(jnp.square(wide), axis=-1, keepdims=True) + eps)
     return (wide * scale.astype(jnp.float32)).astype(x.dtype)
 
 
-def layer_norm(x: Float[Array, "*batch embed"], scale: Float[Array, " embed"], eps: float) -> Float[Array, "*batch embed"]:
+def layer_norm(
+    x: Float[Array, "*batch embed"], scale: Float[Array, " embed"], eps: float
+) -> Float[Array, "*batch embed"]:
     """(x - mean(x)) / sqrt(var(x) + eps) * scale, with float32 statistics."""
     wide = x.astype(jnp.float32)
     wide = wide - jnp.mean(wide, axis=-1, keepdims=True)

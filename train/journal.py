@@ -1,7 +1,7 @@
 """What a run says of itself while it goes on: metrics on disk and progress on the screen."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import jax
 
@@ -29,7 +29,7 @@ class Journal:
         self._pending: tuple[int, Mapping[str, jax.Array]] | None = None
         self.latest: dict[str, Any] = {} if self._log is None else self._log.latest
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Journal":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -18,12 +18,12 @@ class Schedule(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class WarmupCosine(Schedule):
-    """Linear warm-up, then a cosine down to a floor at the last step (GPT-3; Loshchilov 2016).
+    """Linear warm-up, then a cosine down to a floor (GPT-3; Loshchilov 2016).
 
     Attributes:
       peak: the highest learning rate.
       warmup: steps until it is reached.
-      floor: learning rate at the end.
+      floor: learning rate that the cosine ends in, one step after the last.
     """
 
     peak: float
@@ -37,7 +37,7 @@ class WarmupCosine(Schedule):
             raise ValueError(f"WarmupCosine.warmup is {self.warmup}; it is 0 or more")
 
     def over(self, steps: int) -> optax.Schedule:
-        """Rises as (step + 1) / (warmup + 1), so that the first step already learns."""
+        """Rises as (step + 1) / (warmup + 1), so that the first step already learns; `steps` would be at the floor."""
 
         def rate(step: jnp.ndarray) -> jnp.ndarray:
             step = jnp.asarray(step, jnp.float32)

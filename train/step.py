@@ -55,11 +55,13 @@ def make_step(
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         gradients, total = accumulated(state.weights, batch, key)
-        gradients = jax.tree.map(lambda g: g / total.weight, gradients)
+        # A batch of padding alone changes nothing, instead of turning everything into NaN.
+        count = jnp.maximum(total.weight, 1e-30)
+        gradients = jax.tree.map(lambda g: g / count, gradients)
         updates, kept = optimizer.update(gradients, state.optimizer, state.weights)
         metrics = {
-            "train/loss": total.nll / total.weight,
-            "train/objective": total.loss / total.weight,
+            "train/loss": total.nll / count,
+            "train/objective": total.loss / count,
             "train/grad_norm": optax.global_norm(gradients),
             "train/learning_rate": jnp.asarray(schedule(state.step), jnp.float32),
             "train/tokens": total.weight,

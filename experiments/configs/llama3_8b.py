@@ -14,6 +14,7 @@ from experiments.report import Report
 from experiments.samples import Samples
 from model.attention import Attention
 from model.feedforward import GatedMLP
+from model.kernels import Blocked
 from model.masks import Causal, Segments
 from model.norms import RMSNorm
 from model.positions import Rope
@@ -31,7 +32,13 @@ def experiment() -> Experiment:
             layers=32,
             embed=4096,
             vocab=128_256,
-            attention=Attention(heads=32, kv_heads=8, mask=Causal() & Segments(), positions=Rope(theta=500_000.0)),
+            attention=Attention(
+                heads=32,
+                kv_heads=8,
+                mask=Causal() & Segments(),
+                positions=Rope(theta=500_000.0),
+                kernel=Blocked(512),
+            ),
             feedforward=GatedMLP(hidden=14_336),
             norm=RMSNorm(eps=1e-5),
             tie_embeddings=False,

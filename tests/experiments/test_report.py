@@ -194,3 +194,13 @@ def test_thinning_keeps_spikes_and_gaps() -> None:
     thin = report_chart.thinned(points)
     assert len(thin) <= 410 and (33_333, 99.0) in thin and len(report_chart.stretches(thin)) == 2
     assert [step for step, _ in thin] == sorted(step for step, _ in thin)
+
+
+def test_a_steep_beginning_is_left_out_of_long_curves_only() -> None:
+    curve = [(n, 3.0 + 8 / n) for n in range(1, 1001)]
+    # After step 50 the curve spans [3.008, 3.157]; what is above 3.157 + 0.25 * 0.149 is left out.
+    first = report_chart.beginning(curve)
+    assert 3 + 8 / first <= 3.1943 < 3 + 8 / (first - 1)
+    assert report_chart.beginning(curve[:50]) == 1 and report_chart.beginning([]) == 0
+    assert report_chart.beginning([(n, 1.0 + (n == 700)) for n in range(1000)]) == 0
+    assert report_chart.beginning([(n, math.nan) for n in range(1000)]) == 0

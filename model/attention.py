@@ -10,7 +10,8 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Int
 
 from model.cache import mark, write
-from model.kernels import Blocked, Dense, Dropout, Kernel, Visibility
+from model.cpu_attention import Recomputed
+from model.kernels import Dense, Dropout, Kernel, Visibility
 from model.layers import linear, rms_norm
 from model.masks import Causal, Mask, Places
 from model.parameters import Sizes, filled, normal
@@ -159,7 +160,7 @@ class AttentionLayer(nnx.Module):
         return Visibility(mask, Places(step.position), Places(held), plain=False)
 
     def _kernel(self) -> Kernel:
-        return self.spec.kernel or (Blocked() if platform() == "cpu" else Dense())
+        return self.spec.kernel or (Recomputed() if platform() == "cpu" else Dense())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,14 +8,14 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from model.layers import linear
+from model.layers import gelu, linear
 from model.parameters import Sizes, normal
 from sharding.axes import BATCH, EMBED, SEQ, constrain
 from sharding.axes import MLP as MLP_AXIS
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "silu": jax.nn.silu,
-    "gelu": lambda x: jax.nn.gelu(x, approximate=False),
+    "gelu": gelu,
     "gelu_tanh": lambda x: jax.nn.gelu(x, approximate=True),
     "relu": jax.nn.relu,
 }

@@ -70,7 +70,7 @@ class Dense(Kernel):
         dropout: Dropout | None,
     ) -> Float[Array, "batch seq heads head_dim"]:
         """One softmax over all keys."""
-        return _softmax_attention(q, k, v, _allowed(visibility), bias, dropout)
+        return _softmax_attention(q, k, v, allowed(visibility), bias, dropout)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,15 +101,13 @@ class Blocked(Kernel):
         outputs = []
         for (start, stop), (low, high), full in self.spans(visibility.mask, queries, keys):
             rows, columns = slice(start, stop), slice(low, high)
-            part = Visibility(
-                visibility.mask, _part(visibility.query, rows), _part(visibility.key, columns), visibility.plain
-            )
+            seen = None if full else allowed(part(visibility, rows, columns))
             outputs.append(
                 _softmax_attention(
                     q[:, rows],
                     k[:, columns],
                     v[:, columns],
-                    None if full else _allowed(part),
+                    seen,
                     None if bias is None else bias[..., rows, columns],
                     None,
                 )
@@ -131,12 +129,17 @@ class Blocked(Kernel):
         return result
 
 
-def _part(places: Places, where: slice) -> Places:
-    return Places(places.index[:, where], None if places.segment is None else places.segment[:, where])
+def part(visibility: Visibility, rows: slice, columns: slice) -> Visibility:
+    """Who sees whom among some of the queries and some of the keys."""
+
+    def cut(places: Places, where: slice) -> Places:
+        return Places(places.index[:, where], None if places.segment is None else places.segment[:, where])
+
+    return visibility._replace(query=cut(visibility.query, rows), key=cut(visibility.key, columns))
 
 
-def _allowed(visibility: Visibility) -> Array:
-    """Boolean [batch or 1, 1, queries, keys]."""
+def allowed(visibility: Visibility) -> Array:
+    """Who sees whom, boolean [batch or 1, 1, queries, keys]."""
     query, key = (
         Places(*(None if part is None else jnp.expand_dims(part, (1, axis)) for part in places))
         for places, axis in ((visibility.query, 3), (visibility.key, 2))

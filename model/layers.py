@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from model import cpu_layers
 from sharding.axes import platform
 
 
@@ -17,9 +18,9 @@ def linear(
     folding would merge axes that may be sharded differently.
     """
     weight = weight.astype(x.dtype)
-    if platform() != "cpu":
+    if not _on_cpu(x):
         return jnp.einsum("...i,io->...o", x, weight, preferred_element_type=result)
-    flat = jnp.matmul(x.reshape(-1, x.shape[-1]), weight, preferred_element_type=result)
+    flat = cpu_layers.matmul(x.reshape(-1, x.shape[-1]), weight)
     return flat.reshape(*x.shape[:-1], weight.shape[-1])
 
 
@@ -28,10 +29,17 @@ def embedding(table: Float[Array, "vocab embed"], tokens: Int[Array, "*batch"]) 
     return jnp.take(table, tokens, axis=0, mode="clip")
 
 
+def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """x times the normal distribution function (Hendrycks and Gimpel 2016), exactly."""
+    return cpu_layers.gelu(x) if _on_cpu(x) else jax.nn.gelu(x, approximate=False)
+
+
 def rms_norm(
     x: Float[Array, "*batch embed"], scale: Float[Array, " embed"], eps: float
 ) -> Float[Array, "*batch embed"]:
     """x / sqrt(mean(x^2) + eps) * scale, with float32 statistics."""
+    if _on_cpu(x):
+        return cpu_layers.rms_norm(x, scale.astype(x.dtype), eps)
     wide = x.astype(jnp.float32)
     wide = wide * jax.lax.rsqrt(jnp.mean(jnp.square(wide), axis=-1, keepdims=True) + eps)
     return (wide * scale.astype(jnp.float32)).astype(x.dtype)
@@ -41,7 +49,14 @@ def layer_norm(
     x: Float[Array, "*batch embed"], scale: Float[Array, " embed"], eps: float
 ) -> Float[Array, "*batch embed"]:
     """(x - mean(x)) / sqrt(var(x) + eps) * scale, with float32 statistics."""
+    if _on_cpu(x):
+        return cpu_layers.layer_norm(x, scale.astype(x.dtype), eps)
     wide = x.astype(jnp.float32)
     wide = wide - jnp.mean(wide, axis=-1, keepdims=True)
     wide = wide * jax.lax.rsqrt(jnp.mean(jnp.square(wide), axis=-1, keepdims=True) + eps)
     return (wide * scale.astype(jnp.float32)).astype(x.dtype)
+
+
+def _on_cpu(x: Array) -> bool:
+    # In bfloat16 the CPU is only a stand-in for an accelerator, whose formulas it should then follow.
+    return platform() == "cpu" and x.dtype == jnp.float32

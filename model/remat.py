@@ -18,8 +18,8 @@ POLICIES: dict[str, Callable[..., Any] | None] = {
 }
 
 
-def rematerialised(body: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """`body`, recomputed in the backward pass as the policy `name` says."""
+def rematerialised(body: Callable[..., Any], name: str, rolled: bool) -> Callable[..., Any]:
+    """`body`, recomputed in the backward pass as the policy `name` says; `rolled` if it is the body of a loop."""
     policy = POLICIES[name]
-    # Inside a scan XLA cannot merge the recomputation with the forward pass, so no barrier is needed.
-    return body if policy is None else jax.checkpoint(body, policy=policy, prevent_cse=False)
+    # Inside a loop XLA cannot merge the recomputation with the forward pass, so no barrier is needed.
+    return body if policy is None else jax.checkpoint(body, policy=policy, prevent_cse=not rolled)

@@ -18,7 +18,7 @@ from model.positions import default_positions
 from model.precision import Precision
 from model.remat import POLICIES, rematerialised
 from model.residual import PreNorm, Residual
-from sharding.axes import BATCH, EMBED, SEQ, VOCAB, constrain
+from sharding.axes import BATCH, EMBED, SEQ, VOCAB, constrain, platform
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +78,10 @@ class TransformerConfig:
         block = attention.matmul_weights(self.embed) + self.feedforward.matmul_weights(self.embed)
         seen = attention.mask.density(sequence) * attention.heads * attention.features(self.embed)
         return 6.0 * (self.layers * block + self.embed * self.vocab) + 12.0 * self.layers * seen
+
+
+# Layers up to which the CPU's faster program is worth the time to compile it.
+_UNROLLED = 12
 
 
 class Block(nnx.Module):
@@ -199,7 +203,10 @@ class DecoderLM(nnx.Module):
             x, keys_values = block(x, step, self.positions, layer.cache, layer.dropout_key)
             return x, keys_values if keep else None
 
-        return jax.lax.scan(rematerialised(body, self.config.remat), x, _Pass(weights, cache, keys))
+        # On a CPU a rolled loop saves its residuals by copies on one thread; there the layers are written out.
+        unroll = platform() == "cpu" and self.config.layers <= _UNROLLED
+        body = rematerialised(body, self.config.remat, rolled=not unroll)
+        return jax.lax.scan(body, x, _Pass(weights, cache, keys), unroll=unroll)
 
     def _logits(self, x: Array) -> Array:
         x = x if self.final_norm is None else self.final_norm(x)

@@ -8,6 +8,7 @@ import jax
 
 from data.pipeline import TrainPipeline
 from data.plan import BatchPlan
+from sharding.host_memory import keep_freed_memory
 from sharding.hosts import is_lead
 from train.checkpoint import Checkpoints
 from train.corpus import prepare
@@ -53,6 +54,8 @@ def train(
     layout = experiment.placement.on()
     experiment.divided_by(experiment.placement.batch_divisor(layout.mesh.size))
     run.check_same(experiment)
+    if layout.platform == "cpu":
+        keep_freed_memory()
 
     # Data: the lead prepares what is not there yet, the others find it. Which batch a step reads is arithmetic.
     prepared = prepare(experiment, run, say)

@@ -19,6 +19,7 @@ from model.norms import LayerNorm
 from model.positions import Learned
 from model.precision import Precision
 from model.transformer import TransformerConfig
+from sharding.host_memory import keep_freed_memory
 from sharding.placements import DataParallel
 from train.feed import abstract_batch, to_devices
 from train.objective import CausalLM
@@ -43,6 +44,7 @@ def model_of(shape: Shape) -> TransformerConfig:
 
 def main() -> None:
     """Compiles the step and serves it."""
+    keep_freed_memory()
     shape = Shape(**json.loads(sys.argv[1]))
     layout = DataParallel().on(jax.devices()[:1])
     blueprint = Blueprint(model_of(shape))

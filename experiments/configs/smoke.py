@@ -38,8 +38,8 @@ def experiment() -> Experiment:
         ),
         batch=Batches(sequence=256, batch=8),
         optimizer=AdamW(),
-        schedule=WarmupCosine(peak=3e-3, warmup=30, floor=3e-4),
-        steps=400,
-        cadence=Cadence(log=10, evaluate=100, checkpoint=200),
+        schedule=WarmupCosine(peak=4e-3, warmup=20, floor=2e-4),
+        steps=260,
+        cadence=Cadence(log=10, evaluate=130, checkpoint=130),
         hooks=(Compression(), Samples(prompts=("The ", "def ")), Report()),
     )

@@ -38,8 +38,14 @@ def test_platforms_are_told_apart() -> None:
         x, w = jnp.ones((2, 3, 5)), jnp.ones((5, 4))
         # A new function each time, for jax keeps what it has traced.
         jaxpr = jax.make_jaxpr(lambda x, w: linear(x, w))(x, w)
-        (product,) = [e for e in jaxpr.eqns if e.primitive.name == "dot_general"]
+        (product,) = products(jaxpr.jaxpr)
         return product.invars[0].aval.ndim
+
+    def products(jaxpr) -> list:
+        """Also those within functions that have a gradient of their own."""
+        inner = [p.jaxpr for e in jaxpr.eqns for p in e.params.values() if hasattr(p, "jaxpr")]
+        own = [e for e in jaxpr.eqns if e.primitive.name == "dot_general"]
+        return own + [e for part in inner for e in products(part)]
 
     assert dimensions() == 2
     with axes.active(Elsewhere()):

@@ -25,7 +25,7 @@ from train.spec import SpecError, build, describe, difference, flatten, override
 
 @pytest.fixture(scope="module")
 def experiment() -> Experiment:
-    return load_experiment("shakespeare_char")[0]
+    return load_experiment("shakespeare_char:nanogpt")[0]
 
 
 @pytest.mark.parametrize("name", config_names())

@@ -1,0 +1,42 @@
+"""The configs that are meant for TPUs, compiled by the TPU's own compiler for the pods they name."""
+
+import pytest
+from jax.experimental import topologies
+
+from train.feed import abstract_batch
+from train.load import load_experiment
+from train.state import Blueprint, abstract_state
+from train.step import compile_step, make_step
+
+GIB = 2**30
+# HBM of one chip, as Cloud TPU's documentation states it.
+HBM = {"v5e": 16 * GIB, "v5p": 95 * GIB}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "topology"), [("gpt2_124m", "v5e:4x4"), ("llama3_8b", "v5p:8x8x4")])
+def test_config_fits_its_pod(name: str, topology: str) -> None:
+    try:
+        devices = topologies.get_topology_desc(platform="tpu", topology_name=topology).devices
+    except Exception as error:  # noqa: BLE001 - without libtpu the reason comes in several types
+        pytest.skip(f"libtpu gives no topology here: {error}")
+    experiment, _ = load_experiment(name)
+    layout = experiment.placement.on(devices)
+    experiment.divided_by(experiment.placement.batch_divisor(layout.mesh.size))
+    blueprint = Blueprint(experiment.model)
+    schedule = experiment.schedule.over(experiment.steps)
+    optimizer = experiment.optimizer.transform(schedule, blueprint.matrices())
+    state = abstract_state(blueprint, optimizer, layout)
+    batch = experiment.batch
+    step = make_step(
+        blueprint, experiment.objective, optimizer, schedule, seed=0, accumulate=batch.accumulate
+    )
+    rows = abstract_batch(batch.sequence, batch.batch, batch.segments, layout)
+    memory = compile_step(step, state, rows, layout).memory_analysis()
+    used = memory.argument_size_in_bytes + memory.temp_size_in_bytes
+    used += memory.output_size_in_bytes - memory.alias_size_in_bytes
+    # Weights and both moments in float32, over as many chips as the placement splits them.
+    split = layout.mesh.shape.get("fsdp", 1)
+    assert memory.argument_size_in_bytes == pytest.approx(12 * blueprint.count() / split, rel=0.1)
+    assert used < HBM[topology.split(":")[0]], f"{used / GIB:.1f} GiB a chip"
+    print(f"{name} on {topology}: {used / GIB:.2f} GiB a chip")

@@ -32,8 +32,6 @@ class Checkpoints:
     def __init__(self, directory: epath.Path, keep: int, log: Callable[[str], None] = print) -> None:
         # Orbax prints the stack of an error on its threads and then raises it here as well, where it is told once.
         logging.getLogger("absl").setLevel(logging.CRITICAL)
-        # Orbax wants a local path to be absolute.
-        directory = directory if "://" in str(directory) else epath.Path(os.path.abspath(directory))
         self._directory, self._log = directory, log
         self._manager = ocp.CheckpointManager(
             directory,

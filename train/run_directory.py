@@ -35,7 +35,9 @@ class RunDirectory:
         self.config_diff = self.path / "config_diff.txt"
         self.environment = self.path / "environment.json"
         self.metrics = self.path / "metrics.jsonl"
-        self.checkpoints = self.path / "checkpoints"
+        # Orbax wants a local path to be absolute.
+        whole = self.path if "://" in str(path) else epath.Path(os.path.abspath(path))
+        self.checkpoints = whole / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
         self.samples = self.path / "samples.txt"
         self.data = self.path / "data"

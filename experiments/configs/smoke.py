@@ -38,7 +38,7 @@ def experiment() -> Experiment:
         ),
         batch=Batches(sequence=256, batch=8),
         optimizer=AdamW(),
-        schedule=WarmupCosine(peak=4e-3, warmup=20, floor=2e-4),
+        schedule=WarmupCosine(peak=2e-3, warmup=20, floor=1e-4),
         steps=260,
         cadence=Cadence(log=10, evaluate=130, checkpoint=130),
         hooks=(Compression(), Samples(prompts=("The ", "def ")), Report()),

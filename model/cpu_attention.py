@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from model.cpu_layers import plain
-from model.kernels import FORBIDDEN, Blocked, Dense, Dropout, Kernel, Visibility, allowed, part
+from model.kernels import FORBIDDEN, Blocked, Dropout, Kernel, Visibility, allowed, part
 from model.masks import Places
 
 # Boolean [1 or n, 1, rows, keys]; a constant where segments do not matter. None: all keys are seen.
@@ -33,7 +33,7 @@ class Span(NamedTuple):
 class Recomputed(Kernel):
     """Blocked attention with its own gradient, for XLA's CPU backend.
 
-    Needs plain indices, and neither a bias nor dropout; falls back to `Blocked` or `Dense` without.
+    Needs plain indices and float32, and neither a bias nor dropout; leaves all else to `Blocked`.
 
     Attributes:
       block: queries in a block.
@@ -51,9 +51,7 @@ class Recomputed(Kernel):
         dropout: Dropout | None,
     ) -> Float[Array, "batch seq heads head_dim"]:
         """One softmax a block of queries, over its span of keys."""
-        if not visibility.plain or dropout is not None or q.dtype != jnp.float32:
-            return Dense().attend(q, k, v, visibility, bias, dropout)
-        if bias is not None:
+        if not visibility.plain or bias is not None or dropout is not None or q.dtype != jnp.float32:
             return Blocked(self.block).attend(q, k, v, visibility, bias, dropout)
         batch, queries, heads, head_dim = q.shape
         keys, kv_heads = k.shape[1], k.shape[2]

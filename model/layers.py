@@ -13,7 +13,7 @@ def linear(
 ) -> Float[Array, "*batch outputs"]:
     """x @ weight with operands in the format of x, accumulated and returned in `result` (default: that of x).
 
-    On a CPU the leading axes are folded into one: XLA's matrix product is fast there on two dimensions,
+    In float32 on a CPU the leading axes are folded into one: XLA's matrix product is fast there on two dimensions,
     and its fused weight gradient of a three-dimensional contraction is slow. Elsewhere they stay, since
     folding would merge axes that may be sharded differently.
     """

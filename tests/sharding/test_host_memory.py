@@ -27,5 +27,5 @@ def faults(mode: str) -> int:
 
 
 def test_large_blocks_are_not_faulted_in_again() -> None:
-    pages = (32 << 20) // 4096
-    assert faults("keep") < pages / 50
+    # With huge pages there are few faults to begin with, so the two are compared with each other.
+    assert faults("keep") < faults("leave") / 10

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from model.cache import mark, write
 from model.cpu_attention import Recomputed
-from model.kernels import Dense, Dropout, Kernel, Visibility
+from model.kernels import Dense, Dropout, Kernel, Scores, Visibility
 from model.layers import linear, rms_norm
 from model.masks import Causal, Mask, Places
 from model.parameters import Sizes, filled, normal
@@ -130,7 +130,7 @@ class AttentionLayer(nnx.Module):
         positions = self.spec.positions
         bias = positions.at_logits(position_weights, self.spec.heads, seen.query.index, seen.key.index)
         dropout = None if dropout_key is None or not self.dropout else Dropout(self.dropout, dropout_key)
-        mixed = self._kernel().attend(q, k, v, seen, bias, dropout)
+        mixed = self._kernel().attend(q, k, v, seen, Scores(q.shape[-1] ** -0.5, bias), dropout)
         mixed = checkpoint_name(constrain(mixed, BATCH, SEQ, HEADS, HEAD_DIM), "attention")
         output = self.output[...]
         return linear(mixed.reshape(*x.shape[:2], -1), output.reshape(-1, output.shape[-1])), (k, v)

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from model.cpu_layers import plain
-from model.kernels import FORBIDDEN, Blocked, Dropout, Kernel, Visibility, allowed, part
+from model.kernels import FORBIDDEN, Blocked, Dropout, Kernel, Scores, Visibility, allowed, part
 from model.masks import Places
 
 # Boolean [1 or n, 1, rows, keys]; a constant where segments do not matter. None: all keys are seen.
@@ -33,7 +33,7 @@ class Span(NamedTuple):
 class Recomputed(Kernel):
     """Blocked attention with its own gradient, for XLA's CPU backend.
 
-    Needs plain indices and float32, and neither a bias nor dropout; leaves all else to `Blocked`.
+    Needs plain indices and float32, and only scaled scores and no dropout; leaves all else to `Blocked`.
 
     Attributes:
       block: queries in a block.
@@ -45,14 +45,14 @@ class Recomputed(Kernel):
         self,
         q: Float[Array, "batch seq heads head_dim"],
         k: Float[Array, "batch keys kv_heads head_dim"],
-        v: Float[Array, "batch keys kv_heads head_dim"],
+        v: Float[Array, "batch keys kv_heads value_dim"],
         visibility: Visibility,
-        bias: Float[Array, "*batch heads seq keys"] | None,
+        scores: Scores,
         dropout: Dropout | None,
-    ) -> Float[Array, "batch seq heads head_dim"]:
+    ) -> Float[Array, "batch seq heads value_dim"]:
         """One softmax a block of queries, over its span of keys."""
-        if not visibility.plain or bias is not None or dropout is not None or q.dtype != jnp.float32:
-            return Blocked(self.block).attend(q, k, v, visibility, bias, dropout)
+        if not visibility.plain or not scores.only_scaled or dropout is not None or q.dtype != jnp.float32:
+            return Blocked(self.block).attend(q, k, v, visibility, scores, dropout)
         batch, queries, heads, head_dim = q.shape
         keys, kv_heads = k.shape[1], k.shape[2]
         spans, seen = [], []
@@ -63,10 +63,10 @@ class Recomputed(Kernel):
         # [batch * kv_heads, group, seq, head_dim]: each key head beside the queries that share it.
         grouped = q.reshape(batch, queries, kv_heads, heads // kv_heads, head_dim)
         grouped = grouped.transpose(0, 2, 3, 1, 4).reshape(batch * kv_heads, -1, queries, head_dim)
-        k, v = (x.transpose(0, 2, 1, 3).reshape(batch * kv_heads, keys, head_dim) for x in (k, v))
-        mixed = _attention(tuple(spans))(grouped, k, v, tuple(seen))
-        mixed = mixed.reshape(batch, kv_heads, heads // kv_heads, queries, head_dim)
-        return mixed.transpose(0, 3, 1, 2, 4).reshape(batch, queries, heads, head_dim)
+        k, v = (x.transpose(0, 2, 1, 3).reshape(batch * kv_heads, keys, -1) for x in (k, v))
+        mixed = _attention(tuple(spans), scores.scale)(grouped, k, v, tuple(seen))
+        mixed = mixed.reshape(batch, kv_heads, heads // kv_heads, queries, -1)
+        return mixed.transpose(0, 3, 1, 2, 4).reshape(batch, queries, heads, -1)
 
     def _seen(self, visibility: Visibility, span: Span, kv_heads: int) -> Seen:
         if visibility.query.segment is None:
@@ -78,12 +78,12 @@ class Recomputed(Kernel):
         return seen if seen.shape[0] == 1 else jnp.repeat(seen, kv_heads, axis=0)
 
 
-def _attention(spans: Sequence[Span]) -> Callable[..., Array]:
-    """Attention on q [n, group, seq, d] and k, v [n, keys, d], for these blocks."""
+def _attention(spans: Sequence[Span], scale: float) -> Callable[..., Array]:
+    """Attention on q [n, group, seq, d], k [n, keys, d] and v [n, keys, e], for these blocks."""
+    scale = np.float32(scale)
 
     def forward(q: Array, k: Array, v: Array, seen: tuple[Seen, ...]) -> tuple[Array, Array]:
         outputs, sums = [], []
-        scale = np.float32(q.shape[-1] ** -0.5)
         for span, mask in zip(spans, seen, strict=True):
             rows, keys, values = plain((q[:, :, span.rows], k[:, span.keys], v[:, span.keys]))
             logits = plain(jnp.einsum("ngtd,nsd->ngts", rows, keys))
@@ -109,7 +109,6 @@ def _attention(spans: Sequence[Span]) -> Callable[..., Array]:
     def backward(saved: tuple, d_mixed: Array) -> tuple[Array, Array, Array, None]:
         q, k, v, mixed, log_sum, seen = saved
         d_mixed = plain(d_mixed)
-        scale = np.float32(q.shape[-1] ** -0.5)
         delta = plain((d_mixed * mixed).sum(-1))
         d_q, d_k, d_v = [], jnp.zeros_like(k), jnp.zeros_like(v)
         for span, mask in zip(spans, seen, strict=True):

@@ -32,6 +32,31 @@ class Visibility(NamedTuple):
     plain: bool
 
 
+class Scores(NamedTuple):
+    """How products of queries and keys become what the softmax is taken of.
+
+    Attributes:
+      scale: they are multiplied by this.
+      bias: [*batch, heads, queries, keys], added.
+      softcap: above 0, scaled products go through softcap * tanh(. / softcap) (Gemma 2, section 2), before the bias.
+      sinks: [heads], one more logit a head that takes a share of the softmax and gives nothing (gpt-oss).
+    """
+
+    scale: float
+    bias: Float[Array, "*batch heads seq keys"] | None = None
+    softcap: float = 0.0
+    sinks: Float[Array, " heads"] | None = None
+
+    @property
+    def only_scaled(self) -> bool:
+        """Whether the scale is all there is to the rule."""
+        return self.bias is None and self.sinks is None and not self.softcap
+
+    def part(self, rows: slice, columns: slice) -> "Scores":
+        """The rule for some of the queries and some of the keys."""
+        return self if self.bias is None else self._replace(bias=self.bias[..., rows, columns])
+
+
 class Dropout(NamedTuple):
     """Share of attention probabilities to drop, and the randomness that picks them."""
 
@@ -48,12 +73,12 @@ class Kernel(abc.ABC):
         self,
         q: Float[Array, "batch seq heads head_dim"],
         k: Float[Array, "batch keys kv_heads head_dim"],
-        v: Float[Array, "batch keys kv_heads head_dim"],
+        v: Float[Array, "batch keys kv_heads value_dim"],
         visibility: Visibility,
-        bias: Float[Array, "*batch heads seq keys"] | None,
+        scores: Scores,
         dropout: Dropout | None,
-    ) -> Float[Array, "batch seq heads head_dim"]:
-        """softmax(q k^T / sqrt(head_dim) + bias) v over the visible keys; sums are float32."""
+    ) -> Float[Array, "batch seq heads value_dim"]:
+        """softmax of the scores times v, over the visible keys; sums are float32."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +89,13 @@ class Dense(Kernel):
         self,
         q: Float[Array, "batch seq heads head_dim"],
         k: Float[Array, "batch keys kv_heads head_dim"],
-        v: Float[Array, "batch keys kv_heads head_dim"],
+        v: Float[Array, "batch keys kv_heads value_dim"],
         visibility: Visibility,
-        bias: Float[Array, "*batch heads seq keys"] | None,
+        scores: Scores,
         dropout: Dropout | None,
-    ) -> Float[Array, "batch seq heads head_dim"]:
+    ) -> Float[Array, "batch seq heads value_dim"]:
         """One softmax over all keys."""
-        return _softmax_attention(q, k, v, allowed(visibility), bias, dropout)
+        return _softmax_attention(q, k, v, allowed(visibility), scores, dropout)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,15 +114,15 @@ class Blocked(Kernel):
         self,
         q: Float[Array, "batch seq heads head_dim"],
         k: Float[Array, "batch keys kv_heads head_dim"],
-        v: Float[Array, "batch keys kv_heads head_dim"],
+        v: Float[Array, "batch keys kv_heads value_dim"],
         visibility: Visibility,
-        bias: Float[Array, "*batch heads seq keys"] | None,
+        scores: Scores,
         dropout: Dropout | None,
-    ) -> Float[Array, "batch seq heads head_dim"]:
+    ) -> Float[Array, "batch seq heads value_dim"]:
         """One softmax a block of queries, over its span of keys."""
         queries, keys = q.shape[1], k.shape[1]
         if not visibility.plain or queries <= self.block or dropout is not None:
-            return Dense().attend(q, k, v, visibility, bias, dropout)
+            return Dense().attend(q, k, v, visibility, scores, dropout)
         outputs = []
         for (start, stop), (low, high), full in self.spans(visibility.mask, queries, keys):
             rows, columns = slice(start, stop), slice(low, high)
@@ -108,7 +133,7 @@ class Blocked(Kernel):
                     k[:, columns],
                     v[:, columns],
                     seen,
-                    None if bias is None else bias[..., rows, columns],
+                    scores.part(rows, columns),
                     None,
                 )
             )
@@ -150,27 +175,33 @@ def allowed(visibility: Visibility) -> Array:
 def _softmax_attention(
     q: Float[Array, "batch seq heads head_dim"],
     k: Float[Array, "batch keys kv_heads head_dim"],
-    v: Float[Array, "batch keys kv_heads head_dim"],
+    v: Float[Array, "batch keys kv_heads value_dim"],
     allowed: Array | None,
-    bias: Array | None,
+    scores: Scores,
     dropout: Dropout | None,
-) -> Float[Array, "batch seq heads head_dim"]:
+) -> Float[Array, "batch seq heads value_dim"]:
     batch, queries, heads, head_dim = q.shape
     kv_heads = k.shape[2]
     # Queries that share a key head are one more axis of rows: [batch, kv_heads, group, queries, head_dim].
     grouped = q.reshape(batch, queries, kv_heads, heads // kv_heads, head_dim)
     logits = jnp.einsum("bqkgd,btkd->bkgqt", grouped, k, preferred_element_type=jnp.float32)
-    logits = logits * head_dim**-0.5
-    logits = logits.reshape(batch, heads, queries, -1)
-    if bias is not None:
-        logits = logits + bias.astype(jnp.float32)
+    logits = (logits * scores.scale).reshape(batch, heads, queries, -1)
+    if scores.softcap:
+        logits = scores.softcap * jnp.tanh(logits / scores.softcap)
+    if scores.bias is not None:
+        logits = logits + scores.bias.astype(jnp.float32)
     if allowed is not None:
         logits = jnp.where(allowed, logits, FORBIDDEN)
-    probabilities = jax.nn.softmax(logits, axis=-1)
+    probabilities = _softmax(logits, scores.sinks)
     if dropout is not None:
         kept = jax.random.bernoulli(dropout.key, 1 - dropout.rate, probabilities.shape)
         probabilities = jnp.where(kept, probabilities / (1 - dropout.rate), 0)
     grouped_p = probabilities.astype(v.dtype).reshape(batch, kv_heads, heads // kv_heads, queries, -1)
-    return jnp.einsum("bkgqt,btkd->bqkgd", grouped_p, v).reshape(batch, queries, heads, head_dim)
+    return jnp.einsum("bkgqt,btkd->bqkgd", grouped_p, v).reshape(batch, queries, heads, v.shape[-1])
 
 
+def _softmax(logits: Float[Array, "batch heads seq keys"], sinks: Float[Array, " heads"] | None) -> Array:
+    if sinks is None:
+        return jax.nn.softmax(logits, axis=-1)
+    sink = jnp.broadcast_to(sinks.astype(logits.dtype)[None, :, None, None], (*logits.shape[:-1], 1))
+    return jax.nn.softmax(jnp.concatenate([logits, sink], axis=-1), axis=-1)[..., :-1]

@@ -22,6 +22,26 @@ class Places(NamedTuple):
     segment: AnyArray | None = None
 
 
+class Retention(NamedTuple):
+    """Which keys of the past a decoding cache has to hold: those that a later query may still see.
+
+    Attributes:
+      first: so many keys from the start of the row, for ever.
+      latest: so many of the latest keys, the query's own included; None: all of them.
+    """
+
+    first: int
+    latest: int | None
+
+    @property
+    def size(self) -> float:
+        """Number of keys held at most."""
+        return float("inf") if self.latest is None else self.first + self.latest
+
+
+EVERYTHING = Retention(0, None)
+
+
 class Bounds(NamedTuple):
     """What is known of a mask before segments are: where it may be true, and where it must be."""
 
@@ -42,9 +62,9 @@ class Mask(abc.ABC):
         exact = np.asarray(self.allowed(query, key))
         return Bounds(exact, exact)
 
-    def reach(self) -> int | None:
-        """How many of the latest keys, its own included, a query may see at most; None: all of them."""
-        return None
+    def retention(self) -> Retention:
+        """The keys that a query, or any later one, may still see."""
+        return EVERYTHING
 
     def __and__(self, other: "Mask") -> "Mask":
         """Keys that both masks allow."""
@@ -112,9 +132,9 @@ class SlidingWindow(Mask):
         """True where the key is fewer than `size` places before the query."""
         return query.index - key.index < self.size
 
-    def reach(self) -> int | None:
+    def retention(self) -> Retention:
         """The window."""
-        return self.size
+        return Retention(0, self.size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,9 +169,9 @@ class And(Mask):
         left, right = self.left.bounds(query, key), self.right.bounds(query, key)
         return Bounds(left.possible & right.possible, left.certain & right.certain)
 
-    def reach(self) -> int | None:
-        """The shorter reach."""
-        return min((r for r in (self.left.reach(), self.right.reach()) if r is not None), default=None)
+    def retention(self) -> Retention:
+        """What the less demanding of the two holds: the other sees nothing beyond it."""
+        return min(self.left.retention(), self.right.retention(), key=lambda held: held.size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,10 +190,12 @@ class Or(Mask):
         left, right = self.left.bounds(query, key), self.right.bounds(query, key)
         return Bounds(left.possible | right.possible, left.certain | right.certain)
 
-    def reach(self) -> int | None:
-        """The longer reach; unbounded if either is."""
-        left, right = self.left.reach(), self.right.reach()
-        return None if left is None or right is None else max(left, right)
+    def retention(self) -> Retention:
+        """What both hold; everything if either does."""
+        left, right = self.left.retention(), self.right.retention()
+        if left.latest is None or right.latest is None:
+            return EVERYTHING
+        return Retention(max(left.first, right.first), max(left.latest, right.latest))
 
 
 @dataclasses.dataclass(frozen=True)

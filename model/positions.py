@@ -19,7 +19,7 @@ from sharding.axes import EMBED, POSITION
 class Positions:
     """Base of all encodings; by itself it encodes nothing."""
 
-    def weights(self, sizes: Sizes, rngs: nnx.Rngs) -> nnx.Module | None:
+    def weights(self, sizes: Sizes, heads: int, rngs: nnx.Rngs) -> nnx.Module | None:
         """Weights shared by all layers, or None."""
         return None
 
@@ -92,7 +92,7 @@ class Learned(Positions):
 
     length: int
 
-    def weights(self, sizes: Sizes, rngs: nnx.Rngs) -> nnx.Module | None:
+    def weights(self, sizes: Sizes, heads: int, rngs: nnx.Rngs) -> nnx.Module | None:
         """The table [length, embed]."""
         return PositionTable(self.length, sizes, rngs)
 

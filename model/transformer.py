@@ -134,7 +134,7 @@ class DecoderLM(nnx.Module):
         self.config = config
         sizes = config.sizes
         self.embedding = normal(rngs, (config.vocab, config.embed), (VOCAB, EMBED), config.init_std, sizes.precision)
-        self.positions = config.attention.positions.weights(sizes, rngs)
+        self.positions = config.attention.positions.weights(sizes, config.attention.heads, rngs)
         self.blocks = stacked(lambda r: Block(config, r), config.layers, rngs)
         self.final_norm = config.norm.build(sizes, rngs) if config.residual.final_norm() else None
         self.unembedding = (
@@ -171,8 +171,8 @@ class DecoderLM(nnx.Module):
         step = Step(default_positions(tokens))
         x, (k, v) = self._scan(self._embed(tokens, step, None), step, None, None, keep=True)
         last = jnp.take_along_axis(x, (lengths - 1)[:, None, None], axis=1)
-        reach = self.config.attention.mask.reach()
-        slots = capacity if reach is None else min(reach, capacity)
+        held = self.config.attention.mask.retention()
+        slots = capacity if held.latest is None or held.first else min(held.latest, capacity)
         return self._logits(last)[:, 0], fill(k, v, lengths, slots)
 
     def decode(

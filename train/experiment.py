@@ -109,8 +109,8 @@ class Experiment:
         if self.steps < 1:
             raise ValueError(f"steps is {self.steps}; it is at least 1")
         sequence, attention = self.batch.sequence, self.model.attention
-        reach, limit = attention.mask.reach(), attention.positions.limit()
-        if reach is not None and reach > sequence:
+        reach, limit = attention.mask.retention().size, attention.positions.limit()
+        if sequence < reach < math.inf:
             raise ValueError(
                 f"model.attention.mask reaches {reach} tokens, more than batch.sequence ({sequence}); shorten it"
             )

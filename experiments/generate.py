@@ -60,9 +60,8 @@ def continue_prompts(
 
 def fitting(opened: "OpenRun", prompts: Sequence[str]) -> int:
     """How many new tokens the position encoding has room for, up to the default."""
-    limit = opened.experiment.model.attention.positions.limit()
-    longest = max(map(len, _encoded(opened, prompts)))
-    return DEFAULT_NEW_TOKENS if limit is None else max(min(DEFAULT_NEW_TOKENS, limit - longest), 1)
+    longest, prompt = opened.experiment.model.longest, max(map(len, _encoded(opened, prompts)))
+    return DEFAULT_NEW_TOKENS if longest is None else max(min(DEFAULT_NEW_TOKENS, longest[0] - prompt), 1)
 
 
 def speed(opened: "OpenRun", prompts: Sequence[str], new_tokens: int, sampler: "Sampler", seed: int = 0) -> Speed:

@@ -55,8 +55,7 @@ class Samples(Hook):
         """Samples on all processes; the lead writes."""
         prepared = moment.prepared
         prompts, notes = chosen(self.prompts, prepared)
-        positions = moment.experiment.model.attention.positions
-        prompts, new_tokens, cut = fitted(prompts, self.new_tokens, positions)
+        prompts, new_tokens, cut = fitted(prompts, self.new_tokens, moment.experiment.model.longest)
         notes += cut
         with active(_Whole(moment.experiment.placement.on())):
             made = generate(
@@ -143,12 +142,13 @@ def beginnings(store: TokenStore, count: int) -> list[list[int]]:
 
 
 def fitted(
-    prompts: list[list[int]], new_tokens: int, positions: Positions
+    prompts: list[list[int]], new_tokens: int, longest: tuple[int, Positions] | None
 ) -> tuple[list[list[int]], int, list[str]]:
     """Prompts and a number of new tokens that the position encoding has room for, with notes on what was cut."""
-    limit, notes = positions.limit(), []
-    if limit is None:
+    notes: list[str] = []
+    if longest is None:
         return prompts, new_tokens, notes
+    limit, positions = longest
     room = max(limit // 2, 1)
     if any(len(prompt) > room for prompt in prompts):
         prompts = [prompt[-room:] for prompt in prompts]

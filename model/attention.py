@@ -1,26 +1,30 @@
 """Attention layers: multi-head, multi-query and grouped-query, over any mask and position encoding."""
 
 import dataclasses
-from typing import NamedTuple
+import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from model.cache import mark, write
+from model.cache import mark, slot_of, write
 from model.cpu_attention import Recomputed
+from model.feedforward import shifted
 from model.kernels import Dense, Dropout, Kernel, Scores, Visibility
-from model.layers import linear, rms_norm
+from model.layers import linear
 from model.masks import Causal, Mask, Places
+from model.mixing import Kept, Mixing, Step
 from model.parameters import Sizes, filled, normal
 from model.positions import Positions, Rope, angles_fit
+from model.qk_norm import QueryKeyNorm
 from sharding.axes import BATCH, EMBED, HEAD_DIM, HEADS, KV_HEADS, SEQ, constrain, platform
 
 
 @dataclasses.dataclass(frozen=True)
-class Attention:
+class Attention(Mixing):
     """Scaled dot-product attention (Vaswani 2017), with shared key heads (Shazeer 2019; Ainslie 2023).
 
     Attributes:
@@ -29,8 +33,13 @@ class Attention:
       head_dim: features of a head; 0 means embed / heads.
       mask: which keys a query may see.
       positions: position encoding.
-      qk_norm: normalise queries and keys of each head by their root mean square (Henry 2020).
+      qk_norm: how queries and keys are normalised, if they are.
       kernel: how it is computed; None picks by platform.
+      bias: whether queries, keys and values have biases.
+      output_bias: whether the output has one.
+      scale: factor on products of queries and keys; 0 means head_dim^-1/2.
+      softcap: above 0, scaled products become softcap * tanh(products / softcap) (Gemma 2).
+      sinks: a learned logit a head that takes its share of the softmax and gives nothing (gpt-oss).
     """
 
     heads: int
@@ -38,13 +47,18 @@ class Attention:
     head_dim: int = 0
     mask: Mask = Causal()
     positions: Positions = Rope()
-    qk_norm: bool = False
+    qk_norm: QueryKeyNorm | None = None
     kernel: Kernel | None = None
+    bias: bool = False
+    output_bias: bool = False
+    scale: float = 0.0
+    softcap: float = 0.0
+    sinks: bool = False
 
     def __post_init__(self) -> None:
         if self.heads < 1:
             raise ValueError(f"Attention.heads is {self.heads}; there is at least 1")
-        for field in ("kv_heads", "head_dim"):
+        for field in ("kv_heads", "head_dim", "scale", "softcap"):
             if getattr(self, field) < 0:
                 raise ValueError(f"Attention.{field} is {getattr(self, field)}; it is at least 0")
         if self.heads % self.key_heads:
@@ -70,26 +84,35 @@ class Attention:
         angles_fit(features, self.positions)
         return features
 
+    def check(self, embed: int) -> None:
+        """Raises ValueError if the width does not divide into the heads."""
+        self.features(embed)
+
+    def build(self, sizes: Sizes, rngs: nnx.Rngs) -> nnx.Module:
+        """Weights [embed, heads, head_dim] for each role, and the output's."""
+        return AttentionLayer(self, sizes, rngs)
+
     def matmul_weights(self, embed: int) -> int:
-        """Number of weights that a token is multiplied with, for counting FLOPs."""
+        """All four projections."""
         return 2 * embed * self.features(embed) * (self.heads + self.key_heads)
 
+    def weight_count(self, embed: int) -> int:
+        """Projections, biases, scales and sinks."""
+        features = self.features(embed)
+        count = self.matmul_weights(embed) + self.sinks * self.heads + self.output_bias * embed
+        if self.bias:
+            count += features * (self.heads + 2 * self.key_heads)
+        if self.qk_norm is not None:
+            count += sum(self.qk_norm.weight_count(heads, features) for heads in (self.heads, self.key_heads))
+        return count
 
-class Step(NamedTuple):
-    """What attention needs to know of the tokens it is given.
+    def features_per_key(self, embed: int) -> int:
+        """A score and a value for each head."""
+        return 2 * self.heads * self.features(embed)
 
-    Attributes:
-      position: [batch, seq], for the position encoding.
-      segment: [batch, seq] or None.
-      cached: None, or the positions [batch, slots] that the cache held before this one token a row.
-    """
-
-    position: Int[Array, "batch seq"]
-    segment: Int[Array, "batch seq"] | None = None
-    cached: Int[Array, "batch slots"] | None = None
-
-
-KeysValues = tuple[Array, Array]
+    def kept_per_token(self, embed: int) -> int:
+        """A key and a value for each key head."""
+        return 2 * self.key_heads * self.features(embed)
 
 
 class AttentionLayer(nnx.Module):
@@ -99,74 +122,116 @@ class AttentionLayer(nnx.Module):
         self.spec = spec
         self.dropout = sizes.dropout
         embed, features, precision = sizes.embed, spec.features(sizes.embed), sizes.precision
-        outwards = (embed, spec.key_heads, features), (EMBED, KV_HEADS, HEAD_DIM), sizes.init_std, precision
-        self.query = normal(rngs, (embed, spec.heads, features), (EMBED, HEADS, HEAD_DIM), sizes.init_std, precision)
-        self.key = normal(rngs, *outwards)
-        self.value = normal(rngs, *outwards)
+
+        def inwards(heads: int, axis: str, std: float) -> nnx.Param:
+            return normal(rngs, (embed, heads, features), (EMBED, axis, HEAD_DIM), std, precision)
+
+        def shift(heads: int, axis: str) -> nnx.Param | None:
+            return filled(0.0, (heads, features), (axis, HEAD_DIM), precision) if spec.bias else None
+
+        def norm(heads: int, axis: str) -> nnx.Module | None:
+            return None if spec.qk_norm is None else spec.qk_norm.build(heads, axis, features, sizes)
+
+        self.query = inwards(spec.heads, HEADS, sizes.init_std)
+        self.key = inwards(spec.key_heads, KV_HEADS, sizes.init_std)
+        self.value = inwards(spec.key_heads, KV_HEADS, sizes.inner_std)
+        self.query_bias, self.key_bias = shift(spec.heads, HEADS), shift(spec.key_heads, KV_HEADS)
+        self.value_bias = shift(spec.key_heads, KV_HEADS)
+        self.query_norm, self.key_norm = norm(spec.heads, HEADS), norm(spec.key_heads, KV_HEADS)
         self.output = normal(
             rngs, (spec.heads, features, embed), (HEADS, HEAD_DIM, EMBED), sizes.residual_std, precision
         )
-        self.query_scale = filled(1.0, (features,), (HEAD_DIM,), precision) if spec.qk_norm else None
-        self.key_scale = filled(1.0, (features,), (HEAD_DIM,), precision) if spec.qk_norm else None
+        self.output_bias = filled(0.0, (embed,), (EMBED,), precision) if spec.output_bias else None
+        self.sinks = filled(0.0, (spec.heads,), (HEADS,), precision) if spec.sinks else None
 
     def __call__(
         self,
         x: Float[Array, "batch seq embed"],
         step: Step,
         position_weights: nnx.Module | None,
-        cache: KeysValues | None = None,
+        kept: Kept = None,
         dropout_key: Array | None = None,
-    ) -> tuple[Float[Array, "batch seq embed"], KeysValues]:
+    ) -> tuple[Float[Array, "batch seq embed"], Kept]:
         """Attends over the row itself, or over the cache with the row's one token written into it.
 
         Returns the output and the keys and values: of the row, or of the whole cache.
         """
-        q, k, v = self._heads(x, step)
-        if cache is None:
-            seen = self._within_row(step)
+        q = self._placed(self._heads(x, self.query, self.query_bias, HEADS), self.query_norm, step, "query")
+        k = self._placed(self._heads(x, self.key, self.key_bias, KV_HEADS), self.key_norm, step, "key")
+        v = checkpoint_name(self._heads(x, self.value, self.value_bias, KV_HEADS), "value")
+        if kept is None:
+            seen = within_row(self.spec.mask, step)
         else:
-            k, v = write(cache[0], k, step.position[:, 0]), write(cache[1], v, step.position[:, 0])
-            seen = self._over_cache(step)
-        positions = self.spec.positions
-        bias = positions.at_logits(position_weights, self.spec.heads, seen.query.index, seen.key.index)
-        dropout = None if dropout_key is None or not self.dropout else Dropout(self.dropout, dropout_key)
-        mixed = self._kernel().attend(q, k, v, seen, Scores(q.shape[-1] ** -0.5, bias), dropout)
+            k, v = written(kept, (k, v), step, self.spec.mask)
+            seen = over_cache(self.spec.mask, step)
+        return self._mixed(q, k, v, seen, position_weights, dropout_key), (k, v)
+
+    def _heads(self, x: Array, weight: nnx.Param, bias: nnx.Param | None, axis: str) -> Array:
+        weight = weight[...]
+        flat = linear(x, weight.reshape(weight.shape[0], -1)).reshape(*x.shape[:2], *weight.shape[1:])
+        return constrain(shifted(flat, bias), BATCH, SEQ, axis, HEAD_DIM)
+
+    def _placed(self, heads: Array, norm: nnx.Module | None, step: Step, name: str) -> Array:
+        heads = heads if norm is None else norm(heads)
+        return checkpoint_name(self.spec.positions.at_heads(heads, step.position), name)
+
+    def _mixed(
+        self, q: Array, k: Array, v: Array, seen: Visibility, position_weights: nnx.Module | None, key: Array | None
+    ) -> Array:
+        spec = self.spec
+        bias = spec.positions.at_logits(position_weights, spec.heads, seen.query.index, seen.key.index)
+        sinks = None if self.sinks is None else self.sinks[...]
+        scores = Scores(spec.scale or q.shape[-1] ** -0.5, bias, spec.softcap, sinks)
+        dropout = None if key is None or not self.dropout else Dropout(self.dropout, key)
+        mixed = kernel_of(spec.kernel).attend(q, k, v, seen, scores, dropout)
         mixed = checkpoint_name(constrain(mixed, BATCH, SEQ, HEADS, HEAD_DIM), "attention")
         output = self.output[...]
-        return linear(mixed.reshape(*x.shape[:2], -1), output.reshape(-1, output.shape[-1])), (k, v)
+        mixed = linear(mixed.reshape(*mixed.shape[:2], -1), output.reshape(-1, output.shape[-1]))
+        return shifted(mixed, self.output_bias)
 
-    def _heads(self, x: Float[Array, "batch seq embed"], step: Step) -> tuple[Array, Array, Array]:
-        def project(weight: Array, axis: str) -> Array:
-            flat = linear(x, weight.reshape(weight.shape[0], -1))
-            return constrain(flat.reshape(*x.shape[:2], *weight.shape[1:]), BATCH, SEQ, axis, HEAD_DIM)
 
-        q = project(self.query[...], HEADS)
-        k = project(self.key[...], KV_HEADS)
-        v = project(self.value[...], KV_HEADS)
-        if self.query_scale is not None and self.key_scale is not None:
-            q, k = rms_norm(q, self.query_scale[...], 1e-6), rms_norm(k, self.key_scale[...], 1e-6)
-        q, k = (self.spec.positions.at_heads(part, step.position) for part in (q, k))
-        return checkpoint_name(q, "query"), checkpoint_name(k, "key"), checkpoint_name(v, "value")
+def kernel_of(chosen: Kernel | None) -> Kernel:
+    """The chosen way to compute attention, or the platform's."""
+    return chosen or (Recomputed() if platform() == "cpu" else Dense())
 
-    def _within_row(self, step: Step) -> Visibility:
-        # Masks go by the index in the row; positions may start again in each packed document.
-        places = Places(jnp.arange(step.position.shape[1])[None], step.segment)
-        return Visibility(self.spec.mask, places, places, plain=True)
 
-    def _over_cache(self, step: Step) -> Visibility:
-        assert step.cached is not None
-        held = mark(step.cached, step.position[:, 0])
-        mask = self.spec.mask & _Filled()
-        return Visibility(mask, Places(step.position), Places(held), plain=False)
+def within_row(mask: Mask, step: Step) -> Visibility:
+    """Who sees whom in a row."""
+    # Masks go by the index in the row; positions may start again in each packed document.
+    index = jnp.arange(step.position.shape[1])[None]
+    places = Places(index, step.segment)
+    if step.length is None or not looks_ahead(mask):
+        return Visibility(mask, places, places, plain=True)
+    real = Places(jnp.where(index < step.length[:, None], index, -1), step.segment)
+    return Visibility(mask & _Filled(), places, real, plain=False)
 
-    def _kernel(self) -> Kernel:
-        return self.spec.kernel or (Recomputed() if platform() == "cpu" else Dense())
+
+@functools.cache
+def looks_ahead(mask: Mask) -> bool:
+    """Whether a query may see a later key, so that padding on the right has to be hidden from it."""
+    tried = 512
+    query, key = Places(np.arange(tried)[:, None]), Places(np.arange(tried)[None])
+    return bool(np.triu(np.broadcast_to(mask.bounds(query, key).possible, (tried, tried)), 1).any())
+
+
+def written(kept: Kept, new: Kept, step: Step, mask: Mask) -> Kept:
+    """The cache's arrays [batch, slots, ...] with one token a row written into its slot."""
+    slots = jax.tree.leaves(kept)[0].shape[1]
+    slot = slot_of(step.position[:, 0], mask.retention(), slots)
+    return jax.tree.map(lambda whole, one: write(whole, one, slot), kept, new)
+
+
+def over_cache(mask: Mask, step: Step) -> Visibility:
+    """Which slots of the cache the row's one token sees, itself included."""
+    assert step.cached is not None
+    held = mark(step.cached, step.position[:, 0], mask.retention())
+    return Visibility(mask & _Filled(), Places(step.position), Places(held), plain=False)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Filled(Mask):
-    """Slots of a cache that hold a token."""
+    """Keys that are there: an index of -1 stands for an empty slot of a cache, or for padding."""
 
     def allowed(self, query: Places, key: Places) -> jax.Array:
-        """True where the slot is not empty."""
+        """True where the key is there."""
         return (key.index >= 0) & (query.index >= 0)

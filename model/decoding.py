@@ -105,11 +105,11 @@ def generate(
     if new_tokens < 1:
         raise ValueError(f"new_tokens is {new_tokens}; it is at least 1")
     longest = max(lengths) + new_tokens
-    limit = model.config.attention.positions.limit()
-    if limit is not None and longest > limit:
+    limit = model.config.longest
+    if limit is not None and longest > limit[0]:
         raise ValueError(
             f"a prompt of {max(lengths)} tokens and {new_tokens} new ones need {longest} positions; "
-            f"{type(model.config.attention.positions).__name__} has {limit}"
+            f"{type(limit[1]).__name__} has {limit[0]}"
         )
     # Prompts are padded to a multiple, so that prompts of nearby lengths share a compiled program.
     padded = -(-max(lengths) // 32) * 32

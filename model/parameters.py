@@ -17,10 +17,11 @@ class Sizes:
 
     Attributes:
       embed: width of the residual stream.
-      layers: number of layers, for the scale of residual projections.
+      layers: number of blocks.
       dropout: share of activations dropped in training.
       init_std: standard deviation of weights at the start.
       precision: number formats.
+      deviations: `inner_std` and `residual_std`, where the residual spec has rules of its own.
     """
 
     embed: int
@@ -28,11 +29,17 @@ class Sizes:
     dropout: float
     init_std: float
     precision: Precision
+    deviations: tuple[float, float] | None = None
+
+    @property
+    def inner_std(self) -> float:
+        """Standard deviation of values and of the first matrices of feed-forward layers."""
+        return self.deviations[0] if self.deviations else self.init_std
 
     @property
     def residual_std(self) -> float:
         """Standard deviation for projections that add to the residual stream: init_std / sqrt(2 layers) (GPT-2)."""
-        return self.init_std / (2 * self.layers) ** 0.5
+        return self.deviations[1] if self.deviations else self.init_std / (2 * self.layers) ** 0.5
 
 
 def normal(

@@ -1,35 +1,207 @@
-"""How a layer joins the residual stream."""
+"""How the layers of a block join the residual stream."""
 
 import abc
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from flax import nnx
 from jaxtyping import Array, Float
 
+from model.norms import Norm
+from model.parameters import Sizes
+
 Stream = Float[Array, "batch seq embed"]
+Layer = Callable[[Stream], Stream]
 
 
 @dataclasses.dataclass(frozen=True)
 class Residual(abc.ABC):
-    """The order of normalisation, layer and addition."""
+    """The order of normalisation, layer and addition, for all layers of a block."""
 
-    @abc.abstractmethod
-    def join(self, x: Stream, norm: Callable[[Stream], Stream], layer: Callable[[Stream], Stream]) -> Stream:
-        """The residual stream after the layer."""
-
+    @property
     @abc.abstractmethod
     def final_norm(self) -> bool:
-        """Whether the stream has to be normalised once more before the logits."""
+        """Whether the stream has to be normalised once more after the last block."""
+
+    @abc.abstractmethod
+    def norms(self, layers: int) -> tuple[str, ...]:
+        """Names of the normalisations in a block of so many layers."""
+
+    @abc.abstractmethod
+    def join(self, x: Stream, layers: Sequence[Layer], norms: "Norms") -> Stream:
+        """The stream after a block's layers."""
+
+    def deviations(self, init_std: float) -> tuple[float, float] | None:
+        """Initial deviations of inner weights and of those that add to the stream; None: see `Sizes`."""
+        return None
+
+
+class Norms(nnx.Module):
+    """The normalisations of one block, by name."""
+
+    def __init__(self, names: Sequence[str], norm: Norm, sizes: Sizes, rngs: nnx.Rngs) -> None:
+        for name in names:
+            setattr(self, name, norm.build(sizes, rngs))
+
+    def __getitem__(self, name: str) -> Layer:
+        return getattr(self, name)
+
+
+def _names(prefix: str, layers: int) -> tuple[str, ...]:
+    return tuple(f"{prefix}{i}" for i in range(layers))
 
 
 @dataclasses.dataclass(frozen=True)
 class PreNorm(Residual):
-    """x + layer(norm(x)), normalised once more at the end (Xiong 2020)."""
+    """x + scale * layer(norm(x)), normalised once more at the end (Xiong 2020).
 
-    def join(self, x: Stream, norm: Callable[[Stream], Stream], layer: Callable[[Stream], Stream]) -> Stream:
-        """x + layer(norm(x))."""
-        return x + layer(norm(x))
+    Attributes:
+      scale: factor on what a layer adds; 1 / sqrt(layers) is the depth rule of muP (Yang 2023, table 1).
+    """
 
+    scale: float = 1.0
+
+    @property
     def final_norm(self) -> bool:
         """The stream grows with depth, so yes."""
         return True
+
+    def norms(self, layers: int) -> tuple[str, ...]:
+        """One before each layer."""
+        return _names("before", layers)
+
+    def join(self, x: Stream, layers: Sequence[Layer], norms: Norms) -> Stream:
+        """Layer after layer."""
+        for i, layer in enumerate(layers):
+            y = layer(norms[f"before{i}"](x))
+            x = x + (y if self.scale == 1 else self.scale * y)
+        return x
+
+
+@dataclasses.dataclass(frozen=True)
+class PostNorm(Residual):
+    """norm(scale * x + layer(x)) (Vaswani 2017, section 3.1).
+
+    Attributes:
+      scale: factor on the stream.
+    """
+
+    scale: float = 1.0
+
+    @property
+    def final_norm(self) -> bool:
+        """Each layer's output is normalised, so no."""
+        return False
+
+    def norms(self, layers: int) -> tuple[str, ...]:
+        """One after each addition."""
+        return _names("after", layers)
+
+    def deviations(self, init_std: float) -> tuple[float, float] | None:
+        """The model's own: what is added is normalised, so depth does not matter."""
+        return init_std, init_std
+
+    def join(self, x: Stream, layers: Sequence[Layer], norms: Norms) -> Stream:
+        """Layer after layer."""
+        for i, layer in enumerate(layers):
+            x = norms[f"after{i}"]((x if self.scale == 1 else self.scale * x) + layer(x))
+        return x
+
+
+@dataclasses.dataclass(frozen=True)
+class DeepNorm(Residual):
+    """norm((2 N)^(1/4) x + layer(x)), with initial weights times (8 N)^(-1/4) (Wang 2022, figure 2).
+
+    Attributes:
+      layers: N, the number of blocks of this decoder or encoder.
+    """
+
+    layers: int
+
+    def __post_init__(self) -> None:
+        if self.layers < 1:
+            raise ValueError(f"DeepNorm.layers is {self.layers}; it is at least 1")
+
+    @property
+    def final_norm(self) -> bool:
+        """Each layer's output is normalised, so no."""
+        return False
+
+    def norms(self, layers: int) -> tuple[str, ...]:
+        """One after each addition."""
+        return _names("after", layers)
+
+    def join(self, x: Stream, layers: Sequence[Layer], norms: Norms) -> Stream:
+        """Layer after layer."""
+        return PostNorm((2 * self.layers) ** 0.25).join(x, layers, norms)
+
+    def deviations(self, init_std: float) -> tuple[float, float] | None:
+        """Both (8 N)^(-1/4) of the model's."""
+        return (init_std * (8 * self.layers) ** -0.25,) * 2
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputNorm(Residual):
+    """x + norm(layer(x)), normalised once more at the end (OLMo 2, section 3.2)."""
+
+    @property
+    def final_norm(self) -> bool:
+        """The stream itself is not normalised, so yes."""
+        return True
+
+    def norms(self, layers: int) -> tuple[str, ...]:
+        """One after each layer."""
+        return _names("after", layers)
+
+    def join(self, x: Stream, layers: Sequence[Layer], norms: Norms) -> Stream:
+        """Layer after layer."""
+        for i, layer in enumerate(layers):
+            x = x + norms[f"after{i}"](layer(x))
+        return x
+
+
+@dataclasses.dataclass(frozen=True)
+class SandwichNorm(Residual):
+    """x + norm(layer(norm(x))), normalised once more at the end (CogView, Ding 2021; Gemma 2)."""
+
+    @property
+    def final_norm(self) -> bool:
+        """The stream itself is not normalised, so yes."""
+        return True
+
+    def norms(self, layers: int) -> tuple[str, ...]:
+        """One on each side of each layer."""
+        return _names("before", layers) + _names("after", layers)
+
+    def join(self, x: Stream, layers: Sequence[Layer], norms: Norms) -> Stream:
+        """Layer after layer."""
+        for i, layer in enumerate(layers):
+            x = x + norms[f"after{i}"](layer(norms[f"before{i}"](x)))
+        return x
+
+
+@dataclasses.dataclass(frozen=True)
+class Parallel(Residual):
+    """x + sum of layer(norm(x)) over the layers of a block (GPT-J; PaLM, Chowdhery 2022, section 2).
+
+    Attributes:
+      shared: one normalisation for all layers (GPT-J, PaLM), or one each (GPT-NeoX).
+    """
+
+    shared: bool = True
+
+    @property
+    def final_norm(self) -> bool:
+        """The stream grows with depth, so yes."""
+        return True
+
+    def norms(self, layers: int) -> tuple[str, ...]:
+        """One, or one for each layer."""
+        return _names("before", 1 if self.shared else layers)
+
+    def join(self, x: Stream, layers: Sequence[Layer], norms: Norms) -> Stream:
+        """All layers at once."""
+        if self.shared:
+            y = norms["before0"](x)
+            return x + sum(layer(y) for layer in layers)
+        return x + sum(layer(norms[f"before{i}"](x)) for i, layer in enumerate(layers))

@@ -21,8 +21,15 @@ MLP = "mlp"
 VOCAB = "vocab"
 LAYERS = "layers"
 POSITION = "position"
+EXPERTS = "experts"
+RANK = "rank"
+BUCKETS = "buckets"
+TYPES = "types"
+LABELS = "labels"
 
-LOGICAL_AXES = (BATCH, SEQ, EMBED, HEADS, KV_HEADS, HEAD_DIM, MLP, VOCAB, LAYERS, POSITION)
+LOGICAL_AXES = (
+    BATCH, SEQ, EMBED, HEADS, KV_HEADS, HEAD_DIM, MLP, VOCAB, LAYERS, POSITION, EXPERTS, RANK, BUCKETS, TYPES, LABELS,
+)
 
 
 @runtime_checkable

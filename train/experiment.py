@@ -108,15 +108,15 @@ class Experiment:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"steps is {self.steps}; it is at least 1")
-        sequence, attention = self.batch.sequence, self.model.attention
-        reach, limit = attention.mask.retention().size, attention.positions.limit()
-        if sequence < reach < math.inf:
+        sequence, longest = self.batch.sequence, self.model.longest
+        for mixing in self.model.mixings:
+            if sequence < (reach := mixing.mask.retention().size) < math.inf:
+                raise ValueError(
+                    f"model.attention.mask reaches {reach} tokens, more than batch.sequence ({sequence}); shorten it"
+                )
+        if longest is not None and longest[0] < sequence:
             raise ValueError(
-                f"model.attention.mask reaches {reach} tokens, more than batch.sequence ({sequence}); shorten it"
-            )
-        if limit is not None and limit < sequence:
-            raise ValueError(
-                f"batch.sequence is {sequence}, more than model.attention.positions.length ({limit})"
+                f"batch.sequence is {sequence}, more than model.attention.positions.length ({longest[0]})"
             )
         # What a -1 in the mesh stands for is known only with the devices; `divided_by` checks the rest.
         fixed = math.prod(size for size in self.placement.mesh_shape().values() if size > 0)

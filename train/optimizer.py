@@ -6,7 +6,7 @@ from typing import Any
 
 import optax
 
-from sharding.axes import LAYERS
+from sharding.axes import EXPERTS, HEAD_DIM, LAYERS
 
 Axes = dict[tuple[str, ...], tuple[str, ...]]
 
@@ -49,5 +49,11 @@ class AdamW(Optimizer):
 
 
 def is_matrix(axes: tuple[str, ...]) -> bool:
-    """Whether a weight with these logical axes multiplies activations: two axes or more besides the layers."""
-    return len([axis for axis in axes if axis != LAYERS]) >= 2
+    """Whether a weight with these logical axes multiplies activations, or is a table of vectors.
+
+    Layers and experts only stack weights, and heads with their features are one axis: biases of heads are vectors.
+    """
+    own = [axis for axis in axes if axis not in (LAYERS, EXPERTS)]
+    if HEAD_DIM in own and len(own) > 1:
+        own.remove(HEAD_DIM)
+    return len(own) >= 2

@@ -11,7 +11,7 @@ from data.split import TailSplit
 from data.tokenizers import Bytes, Characters
 from experiments import samples
 from model.decoding import Greedy, Sample
-from model.positions import Learned, Rope
+from model.positions import Learned
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -78,16 +78,16 @@ def test_one_document_gives_as_many_prompts_as_are_asked_for(trained) -> None:
 
 
 @pytest.mark.parametrize(
-    ("positions", "lengths", "new", "kept", "fits"),
+    ("longest", "lengths", "new", "kept", "fits"),
     [
-        (Rope(), [90], 100, [90], 100),
-        (Learned(20), [4, 7], 5, [4, 7], 5),
-        (Learned(20), [4, 7], 50, [4, 7], 13),
-        (Learned(20), [4, 70], 50, [4, 10], 10),
+        (None, [90], 100, [90], 100),
+        ((20, Learned(20)), [4, 7], 5, [4, 7], 5),
+        ((20, Learned(20)), [4, 7], 50, [4, 7], 13),
+        ((20, Learned(20)), [4, 70], 50, [4, 10], 10),
     ],
 )
-def test_what_is_asked_for_fits_the_positions(positions, lengths, new, kept, fits) -> None:
-    prompts, tokens, notes = samples.fitted([list(range(n)) for n in lengths], new, positions)
+def test_what_is_asked_for_fits_the_positions(longest, lengths, new, kept, fits) -> None:
+    prompts, tokens, notes = samples.fitted([list(range(n)) for n in lengths], new, longest)
     assert ([len(prompt) for prompt in prompts], tokens) == (kept, fits)
     assert prompts[-1][-1] == lengths[-1] - 1
     assert len(notes) == (kept != lengths) + (fits != new)

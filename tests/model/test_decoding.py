@@ -77,16 +77,17 @@ def test_cached_is_the_full_forward_pass(model: DecoderLM) -> None:
     everyone = np.arange(len(PROMPTS))
 
     logits, cache = prefill(model, rows[:, :9], lengths, 18)
-    windowed = model.config.attention.mask.reach() is not None
+    windowed = model.config.attention.mask.retention().latest is not None
     slots = WINDOW if windowed else 18
     config = model.config.attention
     shape = (2, len(PROMPTS), slots, config.key_heads, config.features(16))
-    assert cache.k.shape == cache.v.shape == shape and cache.position.shape == shape[1:3]
+    place = cache["0"]
+    assert [part.shape for part in place.kept] == [shape, shape] and place.position.shape == shape[1:3]
     for i in range(NEW):
         expected = np.asarray(forward(model, rows))[everyone, lengths + i - 1]
         atol = 1e-5 * np.abs(expected).max()
         np.testing.assert_allclose(logits, expected, rtol=0, atol=atol, err_msg=f"step {i}")
-        for row, held in enumerate(np.asarray(cache.position)):
+        for row, held in enumerate(np.asarray(cache["0"].position)):
             present = range(lengths[row] + i)
             assert sorted(held[held >= 0]) == list(present)[-slots:]
         token = expected.argmax(-1).astype(np.int32)

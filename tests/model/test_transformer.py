@@ -19,7 +19,9 @@ from model.norms import LayerNorm
 from model.parameters import logical_axes
 from model.positions import Learned, Rope
 from model.precision import Precision
-from model.transformer import DecoderLM, TransformerConfig, drop
+from model.qk_norm import PerHead
+from model.stack import drop
+from model.transformer import DecoderLM, TransformerConfig
 
 FLOAT32 = Precision(compute="float32")
 MASK = Causal() & Segments()
@@ -30,7 +32,7 @@ LLAMA = TransformerConfig(
 )  # fmt: skip
 GPT = TransformerConfig(
     layers=3, embed=20, vocab=31, norm=LayerNorm(bias=True), precision=FLOAT32,
-    attention=Attention(3, head_dim=8, mask=MASK, positions=Learned(16), qk_norm=True),
+    attention=Attention(3, head_dim=8, mask=MASK, positions=Learned(16), qk_norm=PerHead()),
     feedforward=MLP(36),
 )  # fmt: skip
 CONFIGS = {"llama": LLAMA, "gpt": GPT}
@@ -92,15 +94,15 @@ def forward(
 
     x = w["embedding"][tokens]
     if name == "gpt":
-        x = x + w["positions"]["table"][positions]
+        x = x + w["positions"]["0"]["table"][positions]
     for i in range(config.layers):
-        block = jax.tree.map(partial(layer_of, i), w["blocks"])
-        a, y, mixed = block["attention"], norm(x, block["attention_norm"]), 0
+        block = jax.tree.map(partial(layer_of, i), w["blocks"]["0"])
+        a, y, mixed = block["attention"], norm(x, block["norms"]["before0"]), 0
         for h in range(heads):
             shared = h // (heads // kv_heads)
             q, k = y @ a["query"][:, h], y @ a["key"][:, shared]
             if name == "gpt":
-                q, k = rms(q, a["query_scale"]), rms(k, a["key_scale"])
+                q, k = rms(q, a["query_norm"]["scale"]), rms(k, a["key_norm"]["scale"])
             q, k, v = placed(q), placed(k), y @ a["value"][:, shared]
             out = np.zeros_like(q)
             for t in range(len(tokens)):
@@ -108,7 +110,7 @@ def forward(
                 out[t] = softmax(k[seen] @ q[t] / np.sqrt(q.shape[-1])) @ v[seen]
             mixed = mixed + out @ a["output"][h]
         x = x + mixed
-        f, y = block["feedforward"], norm(x, block["feedforward_norm"])
+        f, y = block["feedforward"], norm(x, block["norms"]["before1"])
         if name == "llama":
             gate = y @ f["gate"]
             x = x + (gate / (1 + np.exp(-gate)) * (y @ f["up"])) @ f["down"]
@@ -154,22 +156,22 @@ def test_packed_is_unpacked(models, name: str) -> None:
 EXPECTED_AXES = {
     ("embedding",): ("vocab", "embed"),
     ("unembedding",): ("embed", "vocab"),
-    ("positions", "table"): ("position", "embed"),
+    ("positions", "0", "table"): ("position", "embed"),
     ("final_norm", "scale"): ("embed",),
     ("final_norm", "bias"): ("embed",),
-    ("blocks", "attention", "query"): ("layers", "embed", "heads", "head_dim"),
-    ("blocks", "attention", "key"): ("layers", "embed", "kv_heads", "head_dim"),
-    ("blocks", "attention", "value"): ("layers", "embed", "kv_heads", "head_dim"),
-    ("blocks", "attention", "output"): ("layers", "heads", "head_dim", "embed"),
-    ("blocks", "attention", "query_scale"): ("layers", "head_dim"),
-    ("blocks", "attention", "key_scale"): ("layers", "head_dim"),
-    ("blocks", "attention_norm", "scale"): ("layers", "embed"),
-    ("blocks", "attention_norm", "bias"): ("layers", "embed"),
-    ("blocks", "feedforward_norm", "scale"): ("layers", "embed"),
-    ("blocks", "feedforward_norm", "bias"): ("layers", "embed"),
-    ("blocks", "feedforward", "gate"): ("layers", "embed", "mlp"),
-    ("blocks", "feedforward", "up"): ("layers", "embed", "mlp"),
-    ("blocks", "feedforward", "down"): ("layers", "mlp", "embed"),
+    ("blocks", "0", "attention", "query"): ("layers", "embed", "heads", "head_dim"),
+    ("blocks", "0", "attention", "key"): ("layers", "embed", "kv_heads", "head_dim"),
+    ("blocks", "0", "attention", "value"): ("layers", "embed", "kv_heads", "head_dim"),
+    ("blocks", "0", "attention", "output"): ("layers", "heads", "head_dim", "embed"),
+    ("blocks", "0", "attention", "query_norm", "scale"): ("layers", "head_dim"),
+    ("blocks", "0", "attention", "key_norm", "scale"): ("layers", "head_dim"),
+    ("blocks", "0", "norms", "before0", "scale"): ("layers", "embed"),
+    ("blocks", "0", "norms", "before0", "bias"): ("layers", "embed"),
+    ("blocks", "0", "norms", "before1", "scale"): ("layers", "embed"),
+    ("blocks", "0", "norms", "before1", "bias"): ("layers", "embed"),
+    ("blocks", "0", "feedforward", "gate"): ("layers", "embed", "mlp"),
+    ("blocks", "0", "feedforward", "up"): ("layers", "embed", "mlp"),
+    ("blocks", "0", "feedforward", "down"): ("layers", "mlp", "embed"),
 }
 
 
@@ -225,8 +227,8 @@ def test_each_layer_drops_others(make_model) -> None:
         attention=Attention(1), feedforward=MLP(1, "relu"), norm=LayerNorm(bias=True),
     )  # fmt: skip
     state = jax.tree.map(jnp.zeros_like, nnx_dict(make_model(config)[0]))
-    blocks = state["blocks"]
-    blocks["feedforward_norm"]["bias"] = jnp.ones((2, 256))
+    blocks = state["blocks"]["0"]
+    blocks["norms"]["before1"]["bias"] = jnp.ones((2, 256))
     blocks["feedforward"]["up"] = jnp.full((2, 256, 1), 1 / 256)
     blocks["feedforward"]["down"] = jnp.array([1.0, 3.0])[:, None, None] * jnp.ones((2, 1, 256))
     state["unembedding"] = jnp.eye(256)

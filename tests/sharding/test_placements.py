@@ -15,6 +15,7 @@ from model.feedforward import MLP, GatedMLP
 from model.masks import Causal, Segments
 from model.positions import Learned
 from model.precision import Precision
+from model.qk_norm import PerHead
 from model.transformer import TransformerConfig
 from sharding.placement import Placement
 from sharding.placements import DataParallel, FullySharded, TensorParallel
@@ -27,7 +28,7 @@ QUICK = {"xla_backend_optimization_level": 0}
 # Dropout, odd vocabulary, two key heads that four devices cannot share, and micro-batches.
 ODD = TransformerConfig(
     layers=2, embed=16, vocab=31, dropout=0.2, precision=Precision(compute="float32"),
-    attention=Attention(4, kv_heads=2, mask=Causal() & Segments(), qk_norm=True),
+    attention=Attention(4, kv_heads=2, mask=Causal() & Segments(), qk_norm=PerHead()),
     feedforward=GatedMLP(24), tie_embeddings=False,
 )  # fmt: skip
 EVEN = dataclasses.replace(
@@ -132,8 +133,8 @@ SHARES = {
 @pytest.mark.parametrize("name", PLACEMENTS)
 def test_weights_and_moments_lie_as_the_rules_say(name: str) -> None:
     _, _, state, abstract = stepped("odd", name)
-    attention = state.weights["blocks"]["attention"]
-    feedforward = state.weights["blocks"]["feedforward"]
+    attention = state.weights["blocks"]["0"]["attention"]
+    feedforward = state.weights["blocks"]["0"]["feedforward"]
     held = {
         "embedding": state.weights["embedding"],
         "query": attention["query"],
@@ -194,8 +195,8 @@ def test_ways_to_split_a_batch(placement: Placement, ways: int) -> None:
 def test_what_stays_whole_is_told() -> None:
     notes = Blueprint(ODD).undivided(TensorParallel(tensor=4, fsdp=2).on())
     assert sorted(notes) == [
-        "blocks.attention.key: kv_heads of 2 is not divisible by 4 (tensor)",
-        "blocks.attention.value: kv_heads of 2 is not divisible by 4 (tensor)",
+        "blocks.0.attention.key: kv_heads of 2 is not divisible by 4 (tensor)",
+        "blocks.0.attention.value: kv_heads of 2 is not divisible by 4 (tensor)",
         "embedding: vocab of 31 is not divisible by 4 (tensor)",
         "unembedding: vocab of 31 is not divisible by 4 (tensor)",
     ]

@@ -16,6 +16,7 @@ from model.kernels import Blocked
 from model.masks import And, Causal, Full, Mask, Not, Or, Segments, SlidingWindow
 from model.norms import LayerNorm, RMSNorm
 from model.positions import Learned, Rope
+from model.qk_norm import PerHead
 from sharding.placements import TensorParallel
 from train.experiment import Experiment, derive
 from train.expression import parse
@@ -44,7 +45,8 @@ def test_a_spec_is_its_constructor_call() -> None:
         "mask": {
             "type": "And", "left": {"type": "Causal"}, "right": {"type": "SlidingWindow", "size": 8}
         },
-        "positions": {"type": "Rope", "theta": 10_000.0}, "qk_norm": False, "kernel": None,
+        "positions": {"type": "Rope", "theta": 10_000.0}, "qk_norm": None, "kernel": None,
+        "bias": False, "output_bias": False, "scale": 0.0, "softcap": 0.0, "sinks": False,
     }  # fmt: skip
     assert flatten(describe(spec))["mask.right.size"] == 8
 
@@ -88,7 +90,7 @@ def test_masks_survive_json_and_text(mask: Mask) -> None:
         ("schedule.peak=3e-4", "schedule.peak", 3e-4),
         ("schedule.peak=1", "schedule.peak", 1.0),
         ("optimizer.decay=0", "optimizer.decay", 0.0),
-        ("model.attention.qk_norm=true", "model.attention.qk_norm", True),
+        ("model.attention.qk_norm=PerHead()", "model.attention.qk_norm", PerHead()),
         ("model.tie_embeddings=False", "model.tie_embeddings", False),
         ("model.attention.kernel=none", "model.attention.kernel", None),
         ("model.attention.kernel=Blocked(64)", "model.attention.kernel", Blocked(64)),
@@ -163,11 +165,11 @@ def test_changes_are_made_before_they_are_checked(experiment: Experiment) -> Non
         ("steps", "'steps' is not a change; write key=value"),
         ("model.norm=BatchNorm()", "model.norm: there is no type 'BatchNorm' here; there is LayerNorm, RMSNorm"),
         ("model.norm=Causal()", "no type 'Causal' here; there is LayerNorm, RMSNorm"),
-        ("model.attention=Causal()", "no type 'Causal' here; there is Attention$"),
+        ("model.attention=Causal()", "no type 'Causal' here; there is Attention, Interleaved"),
         ("model.attention.mask=Rope()", "no type 'Rope' here; there is And, Causal, Full, Not, Or"),
         ("model.norm=LayerNorm", "model.norm: .*'LayerNorm' is a bare word; write a call, 'LayerNorm..'"),
         ("model.norm=LayerNorm(biass=true)", "LayerNorm has no 'biass'; did you mean 'bias'"),
-        ("model.norm=RMSNorm(1, 2)", "RMSNorm takes 1 values, 2 are given"),
+        ("model.norm=RMSNorm(1, 2, 3)", "RMSNorm takes 2 values, 3 are given"),
         ("model.attention.mask=SlidingWindow(3, size=4)", "SlidingWindow is given 'size' twice"),
         ("model.norm=none", "model.norm: None is no Norm"),
         ("model.norm=3", "model.norm: 3 is no Norm"),
@@ -280,5 +282,6 @@ def test_difference_lists_what_changed(experiment: Experiment) -> None:
         "steps: 2000 -> 7",
     ]
     assert difference(MLP(4), RMSNorm()) == [
-        "type: 'MLP' -> 'RMSNorm'", "hidden: 4 -> -", "activation: 'gelu' -> -", "eps: - -> 1e-06"
+        "type: 'MLP' -> 'RMSNorm'", "hidden: 4 -> -", "activation: 'gelu' -> -", "bias: False -> -",
+        "eps: - -> 1e-06", "offset: - -> 0.0",
     ]  # fmt: skip

@@ -8,12 +8,13 @@ from model.attention import Attention
 from model.feedforward import MLP
 from model.norms import LayerNorm
 from model.positions import Learned
+from model.qk_norm import PerHead
 from model.transformer import TransformerConfig
 from train.state import Blueprint, keys
 
 CONFIG = TransformerConfig(
     layers=3, embed=40, vocab=50, norm=LayerNorm(bias=True), init_std=0.1,
-    attention=Attention(4, kv_heads=2, positions=Learned(16), qk_norm=True), feedforward=MLP(64),
+    attention=Attention(4, kv_heads=2, positions=Learned(16), qk_norm=PerHead()), feedforward=MLP(64),
     tie_embeddings=False,
 )  # fmt: skip
 
@@ -33,9 +34,9 @@ def test_count_and_matrices(blueprint: Blueprint) -> None:
     vectors = {path for path, matrix in by_path(blueprint.matrices()).items() if not matrix}
     assert vectors == {
         "final_norm.scale", "final_norm.bias",
-        "blocks.attention_norm.scale", "blocks.attention_norm.bias",
-        "blocks.feedforward_norm.scale", "blocks.feedforward_norm.bias",
-        "blocks.attention.query_scale", "blocks.attention.key_scale",
+        "blocks.0.norms.before0.scale", "blocks.0.norms.before0.bias",
+        "blocks.0.norms.before1.scale", "blocks.0.norms.before1.bias",
+        "blocks.0.attention.query_norm.scale", "blocks.0.attention.key_norm.scale",
     }  # fmt: skip
 
 
@@ -66,4 +67,4 @@ def test_a_blueprint_rebuilds_its_model(blueprint: Blueprint) -> None:
     weights = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), blueprint.shapes)
     model = blueprint.model(weights)
     assert model.config == CONFIG
-    assert model.blocks.attention.query[...].shape == (3, 40, 4, 10)
+    assert getattr(model.blocks, "0").attention.query[...].shape == (3, 40, 4, 10)

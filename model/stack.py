@@ -1,0 +1,222 @@
+"""Blocks, and stacks of them that are scanned run by run."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from model.cache import Cache, LayerCache, mark
+from model.config import BlockSpec, TransformerConfig
+from model.feedforward import Routing
+from model.masks import Retention
+from model.mixing import Kept, Mixing, Step
+from model.parameters import stacked
+from model.plan import Run, plan
+from model.positions import Positions
+from model.remat import rematerialised
+from model.residual import Norms
+from sharding.axes import BATCH, EMBED, SEQ, constrain, platform
+
+# Layers up to which the CPU's faster program is worth the time to compile it.
+_UNROLLED = 12
+
+
+class BlockResult(NamedTuple):
+    """What a block gives besides the stream.
+
+    Attributes:
+      kept: what its attention keeps of each token, for a cache; None if nobody wants it.
+      routing: what its feed-forward layer tells of routing, if it routes.
+    """
+
+    kept: Kept
+    routing: Routing | None
+
+
+class Block(nnx.Module):
+    """Attention and feed-forward, joined to the residual stream; between them cross attention, if there is any."""
+
+    def __init__(self, config: TransformerConfig, spec: BlockSpec, rngs: nnx.Rngs) -> None:
+        self.config, self.spec = config, spec
+        self.norms = Norms(config.residual.norms(spec.layers), config.norm, config.sizes, rngs)
+        self.attention = spec.attention.build(config.sizes, rngs)
+        self.cross = None if spec.cross is None else spec.cross.build(config.sizes, rngs)
+        self.feedforward = spec.feedforward.build(config.sizes, rngs)
+
+    def __call__(
+        self,
+        x: Float[Array, "batch seq embed"],
+        step: Step,
+        positions: "PositionWeights",
+        kept: Kept,
+        dropout_key: Array | None,
+    ) -> tuple[Float[Array, "batch seq embed"], BlockResult]:
+        """One block, over the row itself or over what a cache keeps."""
+        keys = (None,) * 5 if dropout_key is None else tuple(jax.random.split(dropout_key, 5))
+        rate = self.config.dropout
+        results: dict[str, Any] = {"routing": None}
+        own, crossed = kept if self.cross is not None and kept is not None else (kept, None)
+
+        def attend(y: Array) -> Array:
+            y, results["kept"] = self.attention(y, step, positions.of(self.spec.attention), own, keys[0])
+            return drop(y, rate, keys[1])
+
+        def cross(y: Array) -> Array:
+            y, others = self.cross(y, step, positions.of(self.spec.cross), crossed, keys[3])
+            results["kept"] = (results["kept"], others)
+            return drop(y, rate, keys[4])
+
+        def feed(y: Array) -> Array:
+            y, results["routing"] = self.feedforward.routed(y)
+            return drop(y, rate, keys[2])
+
+        layers = [attend, feed] if self.cross is None else [attend, cross, feed]
+        x = self.config.residual.join(x, layers, self.norms)
+        return constrain(x, BATCH, SEQ, EMBED), BlockResult(results["kept"], results["routing"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoding:
+    """A position encoding, and the heads it is made for."""
+
+    positions: Positions
+    heads: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Encodings:
+    """Encodings and their names, as one value that Flax leaves alone."""
+
+    named: tuple[tuple[Encoding, str], ...]
+
+
+class PositionWeights(nnx.Module):
+    """The weights of position encodings, each shared by all layers that have it, by the first block that does."""
+
+    def __init__(self, config: TransformerConfig, blocks: Sequence[BlockSpec], rngs: nnx.Rngs) -> None:
+        first: dict[Encoding, int] = {}
+        for i, block in enumerate(blocks):
+            for mixing in (block.attention, block.cross):
+                if mixing is not None:
+                    first.setdefault(Encoding(mixing.positions, mixing.heads), i)
+        self.encodings = _Encodings(tuple((encoding, str(i)) for encoding, i in first.items()))
+        for encoding, name in self.encodings.named:
+            if (weights := encoding.positions.weights(config.sizes, encoding.heads, rngs)) is not None:
+                setattr(self, name, weights)
+
+    def of(self, mixing: Mixing) -> nnx.Module | None:
+        """The weights for a layer; None if its encoding has none."""
+        return getattr(self, dict(self.encodings.named)[Encoding(mixing.positions, mixing.heads)], None)
+
+    def at_input(
+        self, x: Float[Array, "batch seq embed"], position: Int[Array, "batch seq"]
+    ) -> Float[Array, "batch seq embed"]:
+        """The embedded input with all encodings that act there."""
+        for encoding, name in self.encodings.named:
+            x = encoding.positions.at_input(getattr(self, name, None), x, position)
+        return x
+
+
+class _Pass(NamedTuple):
+    """What varies from one turn of a loop to the next, for each block in its body."""
+
+    weights: tuple[Any, ...]
+    kept: tuple[Kept, ...]
+    dropout_key: Array | None
+
+
+class Stack(nnx.Module):
+    """Blocks in order. The weights of those that take the same place in a loop lie together.
+
+    A place is named by its first block: "0" holds all of a stack of equal blocks; a period of three
+    local and one global block has the places "0" to "3".
+    """
+
+    def __init__(self, config: TransformerConfig, blocks: Sequence[BlockSpec], rngs: nnx.Rngs) -> None:
+        self.config, self.plan = config, plan(blocks)
+        for run in self.plan.runs:
+            for place in run.places:
+                spec = self.plan.blocks[place]
+                setattr(self, str(place), stacked(lambda r, s=spec: Block(config, s, r), run.repeats, rngs))
+
+    def __call__(
+        self,
+        x: Float[Array, "batch seq embed"],
+        step: Step,
+        positions: PositionWeights,
+        cache: Cache | None = None,
+        dropout_key: Array | None = None,
+        keep: bool = False,
+    ) -> tuple[Float[Array, "batch seq embed"], dict[str, BlockResult]]:
+        """The stream after all blocks, and by place what each gave besides, with a leading axis of repeats."""
+        results: dict[str, BlockResult] = {}
+        for run in self.plan.runs:
+            x, found = self._run(run, x, step, positions, cache, dropout_key, keep)
+            results |= found
+        return x, results
+
+    def _run(
+        self,
+        run: Run,
+        x: Array,
+        step: Step,
+        positions: PositionWeights,
+        cache: Cache | None,
+        dropout_key: Array | None,
+        keep: bool,
+    ) -> tuple[Array, dict[str, BlockResult]]:
+        names = [str(place) for place in run.places]
+        split = [nnx.split(getattr(self, name)) for name in names]
+        # On a CPU a rolled loop saves its residuals by copies on one thread; there the layers are written out.
+        unroll = platform() == "cpu" and self.config.layers <= _UNROLLED
+
+        def block(graph: nnx.GraphDef, where: Step) -> Any:
+            def call(x: Array, weights: Any, kept: Kept, key: Array | None) -> tuple[Array, BlockResult]:
+                x, result = nnx.merge(graph, weights)(x, where, positions, kept, key)
+                return x, result if keep else result._replace(kept=None)
+
+            return rematerialised(call, self.config.remat, rolled=run.repeats > 1 and not unroll)
+
+        steps = [step if cache is None else step._replace(cached=cache[name].position) for name in names]
+        calls = [block(graph, where) for (graph, _), where in zip(split, steps, strict=True)]
+
+        def body(x: Array, turn: _Pass) -> tuple[Array, tuple[BlockResult, ...]]:
+            found = []
+            for i, call in enumerate(calls):
+                key = None if turn.dropout_key is None else turn.dropout_key[i]
+                x, result = call(x, turn.weights[i], turn.kept[i], key)
+                found.append(result)
+            return x, tuple(found)
+
+        kept = tuple(None if cache is None else cache[name].kept for name in names)
+        keys = None
+        if dropout_key is not None:
+            indices = run.first + jnp.arange(run.repeats * run.period).reshape(run.repeats, run.period)
+            keys = jax.vmap(jax.vmap(lambda i: jax.random.fold_in(dropout_key, i)))(indices)
+        turns = _Pass(tuple(weights for _, weights in split), kept, keys)
+        x, found = jax.lax.scan(body, x, turns, unroll=unroll)
+        return x, dict(zip(names, found, strict=True))
+
+    def retention(self, place: str) -> Retention:
+        """What the mask of a place has a cache hold."""
+        return self.plan.blocks[int(place)].attention.mask.retention()
+
+    def cached(self, results: dict[str, BlockResult], step: Step, cache: Cache) -> Cache:
+        """The cache after a step of one token a row."""
+        position = step.position[:, 0]
+
+        def marked(name: str, old: LayerCache) -> LayerCache:
+            return LayerCache(results[name].kept, mark(old.position, position, self.retention(name)))
+
+        return {name: marked(name, old) for name, old in cache.items()}
+
+
+def drop(x: Float[Array, "*shape"], rate: float, key: Array | None) -> Float[Array, "*shape"]:
+    """Dropout (Srivastava 2014): zeroes a share `rate` and scales the rest up; the identity without a key."""
+    if key is None or not rate:
+        return x
+    return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0).astype(x.dtype)

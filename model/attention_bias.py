@@ -102,6 +102,7 @@ class T5Bias(Positions):
             buckets, first, distance = self.buckets, 0, np.maximum(-offset, 0)
         single = buckets // 2
         ratio = np.maximum(distance, 1).astype(np.float32) / np.float32(single)
-        steps = np.log(ratio) / np.float32(math.log(self.max_distance / single)) * np.float32(buckets - single)
+        logarithm = np.log(ratio.astype(np.float64)).astype(np.float32)
+        steps = logarithm / np.float32(math.log(self.max_distance / single)) * np.float32(buckets - single)
         shared = np.minimum(single + steps.astype(np.int64), buckets - 1)
         return first + np.where(distance < single, distance, shared)

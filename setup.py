@@ -32,6 +32,7 @@ setup(
         "orbax-checkpoint>=0.12",
         "protobuf>=6.33.5,<7",
         "psutil>=5.9",
+        "safetensors>=0.5",
         "sentencepiece>=0.2.1",
         "tensorboard>=2.19",
         f"tensorflow-cpu>=2.21; {X86}",
@@ -44,7 +45,7 @@ setup(
         "tpu": ["jax[tpu]"],
         "cuda": ["jax[cuda12]"],
         "test": ["beartype>=0.20", "hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6", "ruff"],
-        "parity": ["safetensors>=0.4", "torch==2.13.0", "transformers>=4.50"],
+        "parity": ["torch==2.13.0", "transformers>=4.50"],
     },
     entry_points={"console_scripts": ["espalier = experiments.cli:main"]},
 )

@@ -1,0 +1,1 @@
+"""Families of public models: presets, and the map to and from their published files."""

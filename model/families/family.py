@@ -1,0 +1,97 @@
+"""What a family of public models is: presets, its config in both directions, and the links of its tensors."""
+
+import abc
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from flax import nnx
+
+from model.families.link import Link
+from model.families.published import FamilyError, Published
+from model.transformer import DecoderLM
+
+
+class Family(abc.ABC):
+    """One family. Subclasses hold no formula: what a model computes is all in its spec.
+
+    Attributes:
+      name: of the family, as in `model_type` of a config.json.
+      architectures: names of the published model classes that it covers.
+      presets: published models by name: the keys of their config.json that matter.
+    """
+
+    name: ClassVar[str]
+    architectures: ClassVar[tuple[str, ...]]
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    @abc.abstractmethod
+    def config(self, published: Published) -> Any:
+        """The spec of a published model.
+
+        Raises FamilyError for what is not supported, naming the key.
+        """
+
+    @abc.abstractmethod
+    def published(self, config: Any) -> dict[str, Any]:
+        """The config.json of a spec.
+
+        Raises FamilyError, naming the field, for a spec that this family cannot express.
+        """
+
+    @abc.abstractmethod
+    def outer_links(self, config: Any) -> Iterator[Link]:
+        """The tensors outside of the blocks."""
+
+    @abc.abstractmethod
+    def block_links(self, config: Any, block: int) -> Iterator[Link]:
+        """The tensors of one block."""
+
+    def links(self, config: Any) -> Iterator[Link]:
+        """All tensors, in the order in which they are written."""
+        yield from self.outer_links(config)
+        for block in range(config.layers):
+            yield from self.block_links(config, block)
+
+    def surplus(self, config: Any, name: str) -> bool:
+        """Whether a tensor of theirs says nothing that the model does not know: a buffer, or a tied copy."""
+        return False
+
+    def build(self, config: Any, rngs: nnx.Rngs) -> nnx.Module:
+        """The model."""
+        return DecoderLM(config, rngs)
+
+    def preset(self, name: str) -> Any:
+        """The spec of a published model by its name.
+
+        Raises FamilyError listing the names.
+        """
+        if name not in self.presets:
+            raise FamilyError(f"{self.name} has no preset '{name}'; it has {', '.join(self.presets)}")
+        return self.config(Published(self.presets[name], f"preset {name}"))
+
+    def confirm(self, config: Any, published: dict[str, Any]) -> dict[str, Any]:
+        """`published`, after a look that reading it gives `config` back, less what says only how it is computed.
+
+        Raises FamilyError naming the first field that differs: this family cannot express it.
+        """
+        again = self.config(Published(published, f"the {self.name} config"))
+        if (difference := first_difference(config, again)) is not None:
+            raise FamilyError(f"{self.name} cannot express this model: {difference}")
+        return published
+
+
+# Fields that a published config does not hold, or that change no output.
+_NOT_PUBLISHED = {"kernel", "dropout", "remat", "init_std", "precision", "dispatch", "balance", "z_loss"}
+
+
+def first_difference(wanted: Any, found: Any, where: str = "model") -> str | None:
+    """Where two specs first differ in what they compute, and how; None if they do not."""
+    if isinstance(wanted, tuple) and isinstance(found, tuple) and len(wanted) == len(found):
+        pairs = [(f"{where}.{i}", *pair) for i, pair in enumerate(zip(wanted, found, strict=True))]
+    elif type(wanted) is type(found) and dataclasses.is_dataclass(wanted):
+        names = [field.name for field in dataclasses.fields(wanted) if field.name not in _NOT_PUBLISHED]
+        pairs = [(f"{where}.{name}", getattr(wanted, name), getattr(found, name)) for name in names]
+    else:
+        return None if wanted == found else f"{where} is {wanted!r}, and it has {found!r} there"
+    return next((said for place, one, other in pairs if (said := first_difference(one, other, place))), None)

@@ -1,0 +1,166 @@
+"""Bijections between our tensors and those of a published layout: only copies, never arithmetic.
+
+A form takes the tensors of one link from theirs to ours and back, bit for bit. `n` heads with `d` features
+each, `e` the width of the model, `h` the hidden width.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+# NumPy arrays when data moves, traced values when only shapes are asked for.
+Tensors = Sequence[Any]
+
+
+def _library(tensor: Any) -> Any:
+    return np if isinstance(tensor, np.ndarray) else jnp
+
+
+@dataclasses.dataclass(frozen=True)
+class Form(abc.ABC):
+    """One bijection."""
+
+    @abc.abstractmethod
+    def to_ours(self, theirs: Tensors) -> list[Any]:
+        """Our tensors of theirs."""
+
+    @abc.abstractmethod
+    def to_theirs(self, ours: Tensors) -> list[Any]:
+        """Their tensors of ours."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Same(Form):
+    """One tensor, as it is."""
+
+    def to_ours(self, theirs: Tensors) -> list[Any]:
+        """The tensor."""
+        return list(theirs)
+
+    def to_theirs(self, ours: Tensors) -> list[Any]:
+        """The tensor."""
+        return list(ours)
+
+
+@dataclasses.dataclass(frozen=True)
+class Transposed(Form):
+    """Matrices with their last two axes exchanged: torch's Linear keeps [out, in]."""
+
+    def to_ours(self, theirs: Tensors) -> list[Any]:
+        """Each turned."""
+        return [tensor.swapaxes(-1, -2) for tensor in theirs]
+
+    def to_theirs(self, ours: Tensors) -> list[Any]:
+        """Each turned."""
+        return [tensor.swapaxes(-1, -2) for tensor in ours]
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadsIn(Form):
+    """[n d, e] to [e, n, d]: a torch Linear that makes heads.
+
+    Attributes:
+      heads: n.
+    """
+
+    heads: int
+
+    def to_ours(self, theirs: Tensors) -> list[Any]:
+        """Turned, its outputs split by head."""
+        return [tensor.T.reshape(tensor.shape[1], self.heads, -1) for tensor in theirs]
+
+    def to_theirs(self, ours: Tensors) -> list[Any]:
+        """Heads joined, and turned."""
+        return [tensor.reshape(tensor.shape[0], -1).T for tensor in ours]
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadsOut(Form):
+    """[e, n d] to [n, d, e]: a torch Linear that takes heads.
+
+    Attributes:
+      heads: n.
+    """
+
+    heads: int
+
+    def to_ours(self, theirs: Tensors) -> list[Any]:
+        """Turned, its inputs split by head."""
+        return [tensor.T.reshape(self.heads, -1, tensor.shape[0]) for tensor in theirs]
+
+    def to_theirs(self, ours: Tensors) -> list[Any]:
+        """Heads joined, and turned."""
+        return [tensor.reshape(-1, tensor.shape[-1]).T for tensor in ours]
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadVectors(Form):
+    """[n d] to [n, d]: a bias or a scale of all heads.
+
+    Attributes:
+      heads: n.
+    """
+
+    heads: int
+
+    def to_ours(self, theirs: Tensors) -> list[Any]:
+        """Split by head."""
+        return [tensor.reshape(self.heads, -1) for tensor in theirs]
+
+    def to_theirs(self, ours: Tensors) -> list[Any]:
+        """Joined."""
+        return [tensor.reshape(-1) for tensor in ours]
+
+
+@dataclasses.dataclass(frozen=True)
+class Joined(Form):
+    """One tensor of theirs that holds several of ours, one after the other along an axis; then a form for each.
+
+    Attributes:
+      sizes: length of each part along the axis.
+      forms: the form of each part.
+      axis: the axis of their tensor.
+    """
+
+    sizes: tuple[int, ...]
+    forms: tuple[Form, ...]
+    axis: int = 0
+
+    def to_ours(self, theirs: Tensors) -> list[Any]:
+        """Split, each part by its form."""
+        (tensor,) = theirs
+        ends = np.cumsum(self.sizes).tolist()
+        if tensor.shape[self.axis] != ends[-1]:
+            raise ValueError(f"axis {self.axis} has {tensor.shape[self.axis]} rows instead of {ends[-1]}")
+        parts = _library(tensor).split(tensor, ends[:-1], axis=self.axis)
+        return [form.to_ours([part])[0] for form, part in zip(self.forms, parts, strict=True)]
+
+    def to_theirs(self, ours: Tensors) -> list[Any]:
+        """Each part by its form, joined."""
+        parts = [form.to_theirs([part])[0] for form, part in zip(self.forms, ours, strict=True)]
+        return [_library(parts[0]).concatenate(parts, axis=self.axis)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stacked(Form):
+    """Several tensors of theirs, one an expert, that are one of ours with a leading axis.
+
+    Attributes:
+      form: the form of each.
+    """
+
+    form: Form
+
+    def to_ours(self, theirs: Tensors) -> list[Any]:
+        """Each by the form, stacked."""
+        parts = [self.form.to_ours([tensor])[0] for tensor in theirs]
+        return [_library(parts[0]).stack(parts)]
+
+    def to_theirs(self, ours: Tensors) -> list[Any]:
+        """Each expert's by the form."""
+        (tensor,) = ours
+        return [self.form.to_theirs([tensor[i]])[0] for i in range(tensor.shape[0])]

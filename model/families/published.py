@@ -1,0 +1,81 @@
+"""A published config.json, read with care: what it says is used or refused, never passed over in silence."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_MISSING = object()
+
+
+class FamilyError(ValueError):
+    """A published model that cannot be taken over, or a config that a family cannot express."""
+
+
+class Published:
+    """The values of a config.json.
+
+    Args:
+      values: the parsed file.
+      place: what to call it in an error.
+    """
+
+    def __init__(self, values: Mapping[str, Any], place: str = "config.json") -> None:
+        self.values, self.place = values, place
+
+    @classmethod
+    def read(cls, directory: Path) -> "Published":
+        """Reads `directory`/config.json.
+
+        Raises FamilyError if it is missing or is no JSON object.
+        """
+        path = directory / "config.json"
+        if not path.is_file():
+            raise FamilyError(f"{directory} has no config.json, so it is no published model")
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise FamilyError(f"{path} is no JSON: {error}") from None
+        if not isinstance(values, dict):
+            raise FamilyError(f"{path} holds a {type(values).__name__}, not an object")
+        return cls(values, str(path))
+
+    def get(self, key: str, default: Any = _MISSING) -> Any:
+        """The value of a key; without a default it has to be there. A null counts as absent.
+
+        Raises FamilyError naming the key.
+        """
+        value = self.values.get(key)
+        if value is not None:
+            return value
+        if default is _MISSING:
+            raise FamilyError(f"{self.place} lacks '{key}'")
+        return default
+
+    def only(self, key: str, *allowed: Any) -> None:
+        """Raises FamilyError unless a key is absent or has one of these values: others are not supported."""
+        value = self.values.get(key)
+        if value is not None and value not in allowed:
+            shown = " or ".join(map(repr, allowed))
+            raise FamilyError(f"{self.place} has {key}={value!r}; only {shown} is supported")
+
+    def choice(self, key: str, table: Mapping[str, Any], default: str | None = None) -> Any:
+        """What a table says of the value of a key.
+
+        Raises FamilyError listing what there is.
+        """
+        value = self.get(key, default) if default is not None else self.get(key)
+        if value not in table:
+            raise FamilyError(f"{self.place} has {key}={value!r}; supported are {', '.join(map(str, table))}")
+        return table[value]
+
+    @property
+    def architecture(self) -> str:
+        """The model class that it names.
+
+        Raises FamilyError unless it names one.
+        """
+        names = self.get("architectures", [])
+        if len(names) != 1:
+            raise FamilyError(f"{self.place} names {len(names)} architectures; it has to name one")
+        return names[0]

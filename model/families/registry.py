@@ -1,0 +1,31 @@
+"""The families, by name and by the model class that a config.json names."""
+
+from model.families.family import Family
+from model.families.llama import Llama, Mistral
+from model.families.published import FamilyError, Published
+
+FAMILIES: tuple[Family, ...] = (Llama(), Mistral())
+
+
+def family_of(published: Published) -> Family:
+    """The family of a published model.
+
+    Raises FamilyError, listing what there is, for an architecture that is not known.
+    """
+    known = {name: family for family in FAMILIES for name in family.architectures}
+    if published.architecture not in known:
+        raise FamilyError(
+            f"{published.place} names the architecture '{published.architecture}'; known are {', '.join(sorted(known))}"
+        )
+    return known[published.architecture]
+
+
+def family_named(name: str) -> Family:
+    """A family by its name.
+
+    Raises FamilyError listing the names.
+    """
+    names = {family.name: family for family in FAMILIES}
+    if name not in names:
+        raise FamilyError(f"there is no family '{name}'; there are {', '.join(names)}")
+    return names[name]

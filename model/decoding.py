@@ -11,6 +11,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from model.encoder_decoder import EncoderDecoder
 from model.transformer import DecoderLM
 from sharding.axes import constrain
 
@@ -75,23 +76,25 @@ class Sample(Sampler):
 
 
 def generate(
-    model: DecoderLM,
+    model: DecoderLM | EncoderDecoder,
     prompts: Sequence[Sequence[int]],
     *,
     new_tokens: int,
     sampler: Sampler | None = None,
     seed: int = 0,
     stop: int | None = None,
+    sources: Sequence[Sequence[int]] | None = None,
 ) -> list[list[int]]:
     """Continues each prompt by up to `new_tokens` tokens.
 
     Args:
-      model: the model.
+      model: a decoder, or an encoder-decoder.
       prompts: token ids; lengths may differ, none may be empty.
       new_tokens: the most to add to each.
       sampler: how tokens are chosen; greedily by default.
       seed: of the draws.
       stop: a row ends before this token, if given.
+      sources: for an encoder-decoder, what its encoder reads, one row a prompt.
 
     Returns:
       The new tokens of each prompt.
@@ -105,23 +108,28 @@ def generate(
     if new_tokens < 1:
         raise ValueError(f"new_tokens is {new_tokens}; it is at least 1")
     longest = max(lengths) + new_tokens
-    limit = model.config.longest
+    limit = (model.decoder if isinstance(model, EncoderDecoder) else model).config.longest
     if limit is not None and longest > limit[0]:
         raise ValueError(
             f"a prompt of {max(lengths)} tokens and {new_tokens} new ones need {longest} positions; "
             f"{type(limit[1]).__name__} has {limit[0]}"
         )
-    # Prompts are padded to a multiple, so that prompts of nearby lengths share a compiled program.
-    padded = -(-max(lengths) // 32) * 32
-    tokens = np.zeros((len(prompts), padded), np.int32)
-    for row, prompt in zip(tokens, prompts, strict=True):
-        row[: len(prompt)] = prompt
     graph, weights = nnx.split(model)
+    context = () if sources is None else _padded(sources)
     made = _generate(
-        graph, weights, jnp.asarray(tokens), jnp.asarray(lengths, jnp.int32), jax.random.key(seed),
-        sampler or Greedy(), new_tokens,
+        graph, weights, *_padded(prompts), context, jax.random.key(seed), sampler or Greedy(), new_tokens
     )
     return [_until(row, stop) for row in np.asarray(made).tolist()]
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> tuple[Array, Array]:
+    """Rows of one length, and how many tokens of each are real."""
+    lengths = [len(row) for row in rows]
+    # To a multiple, so that rows of nearby lengths share a compiled program.
+    tokens = np.zeros((len(rows), -(-max(lengths) // 32) * 32), np.int32)
+    for padded, row in zip(tokens, rows, strict=True):
+        padded[: len(row)] = row
+    return jnp.asarray(tokens), jnp.asarray(lengths, jnp.int32)
 
 
 def _until(row: list[int], stop: int | None) -> list[int]:
@@ -134,12 +142,13 @@ def _generate(
     weights: nnx.State,
     tokens: Array,
     lengths: Array,
+    context: tuple[Array, ...],
     key: Array,
     sampler: Sampler,
     new_tokens: int,
 ) -> Array:
     model = nnx.merge(graph, weights)
-    logits, cache = model.prefill(tokens, lengths, tokens.shape[1] + new_tokens)
+    logits, cache = model.prefill(tokens, lengths, tokens.shape[1] + new_tokens, *context)
 
     def advance(carry: tuple, i: Array) -> tuple[tuple, Array]:
         logits, cache = carry

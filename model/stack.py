@@ -205,6 +205,10 @@ class Stack(nnx.Module):
         """What the mask of a place has a cache hold."""
         return self.plan.blocks[int(place)].attention.mask.retention()
 
+    def has_cross(self, place: str) -> bool:
+        """Whether the blocks of a place read an encoder."""
+        return self.plan.blocks[int(place)].cross is not None
+
     def cached(self, results: dict[str, BlockResult], step: Step, cache: Cache) -> Cache:
         """The cache after a step of one token a row."""
         position = step.position[:, 0]

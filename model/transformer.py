@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from model.cache import Cache, LayerCache, fill, slots_for
 from model.config import BlockSpec, TransformerConfig
 from model.layers import embedding, linear
-from model.mixing import Step
+from model.mixing import Memory, Step
 from model.parameters import filled, normal
 from model.positions import default_positions
 from model.stack import BlockResult, PositionWeights, Stack, drop
@@ -117,15 +117,20 @@ class DecoderLM(Transformer):
         positions: Int[Array, "batch seq"] | None = None,
         segments: Int[Array, "batch seq"] | None = None,
         dropout_key: Array | None = None,
+        memory: Memory | None = None,
     ) -> Outputs:
-        """Logits, and what routed layers add to the loss and tell of themselves."""
-        step = Step(default_positions(tokens) if positions is None else positions, segments)
+        """Logits, and what routed layers add to the loss and tell of themselves; `memory` is for cross attention."""
+        step = Step(default_positions(tokens) if positions is None else positions, segments, memory=memory)
         x = self.embedded(tokens, step.position, None, dropout_key)
         x, results = self.stream(x, step, None, dropout_key)
         return Outputs(self.logits(x), *routing_of(results))
 
     def prefill(
-        self, tokens: Int[Array, "batch seq"], lengths: Int[Array, " batch"], capacity: int
+        self,
+        tokens: Int[Array, "batch seq"],
+        lengths: Int[Array, " batch"],
+        capacity: int,
+        memory: Memory | None = None,
     ) -> tuple[Float[Array, "batch vocab"], Cache]:
         """Reads prompts padded on the right in one pass.
 
@@ -133,11 +138,12 @@ class DecoderLM(Transformer):
           tokens: the prompts.
           lengths: how many tokens of each row are real; at least 1.
           capacity: tokens a row may grow to.
+          memory: what cross attention reads; it is kept in the cache.
 
         Returns:
           The logits after each row's last real token, and a cache to decode from.
         """
-        step = Step(default_positions(tokens), length=lengths)
+        step = Step(default_positions(tokens), length=lengths, memory=memory)
         x, results = self.stream(self.embedded(tokens, step.position), step, keep=True)
         last = jnp.take_along_axis(x, (lengths - 1)[:, None, None], axis=1)
         return self.logits(last)[:, 0], self._filled(results, lengths, capacity)
@@ -166,7 +172,10 @@ class DecoderLM(Transformer):
         cache: dict[str, LayerCache] = {}
         for name, result in results.items():
             held = self.blocks.retention(name)
-            cache[name] = fill(result.kept, lengths, held, slots_for(held, capacity))
+            # What cross attention keeps is the encoder's, and stays as it is.
+            own, crossed = result.kept if self.blocks.has_cross(name) else (result.kept, None)
+            filled = fill(own, lengths, held, slots_for(held, capacity))
+            cache[name] = filled if crossed is None else filled._replace(kept=(filled.kept, crossed))
         return cache
 
 

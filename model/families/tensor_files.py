@@ -91,7 +91,7 @@ class TensorFiles:
         for name in _PICKLED:
             if (self.directory / name).exists():
                 raise FamilyError(
-                    f"{self.directory / name} is a pickle, which can run code when it is read; convert it to safetensors"
+                    f"{self.directory / name} is a pickle, which can run code when read; convert it to safetensors"
                 )
         raise FamilyError(f"{self.directory} has neither {SINGLE} nor {INDEX}")
 

@@ -1,7 +1,13 @@
 """How rotary embeddings are stretched over rows longer than those of pre-training.
 
 Each type equals the function of that name in Hugging Face transformers (`ROPE_INIT_FUNCTIONS`) step by step and in
-the same format, float32, since a model trained with rounded frequencies is best run with the same ones.
+the same format, float32, since a model trained with rounded frequencies is best run with the same ones. Against
+transformers 5.24.0 and torch 2.13.0 on an AVX2 CPU, for 32, 64 and 128 features that turn, this prints at most 1
+unit in the last place of a frequency (8 for `DynamicNTK`), and cosines and sines at positions up to 100,000 that
+differ by at most 1.1e-6 (1.1e-3 for gpt-oss, whose theta of 150,000 torch's power rounds otherwise; 3.9e-3 for
+`DynamicNTK`):
+
+    python -m pytest -m slow -s tests/model/parity/test_rope_scaling.py
 """
 
 import abc
@@ -23,7 +29,8 @@ def unscaled(theta: float, size: int) -> Float[np.ndarray, " half"]:
 
 
 def _powers(theta: float, size: int) -> np.ndarray:
-    # A float32 power differs between processors and libraries; rounding that of float64 does not.
+    # A float32 power differs between processors and libraries; rounding that of float64 does not. Torch's own is
+    # another in 40 of 3366 cases, by up to 2 units (test_last_bits_of_powers of the command above prints it).
     return (np.float64(theta) ** _exponents(size).astype(np.float64)).astype(np.float32)
 
 

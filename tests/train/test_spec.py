@@ -45,8 +45,11 @@ def test_a_spec_is_its_constructor_call() -> None:
         "mask": {
             "type": "And", "left": {"type": "Causal"}, "right": {"type": "SlidingWindow", "size": 8}
         },
-        "positions": {"type": "Rope", "theta": 10_000.0}, "qk_norm": None, "kernel": None,
-        "bias": False, "output_bias": False, "scale": 0.0, "softcap": 0.0, "sinks": False,
+        "positions": {
+            "type": "Rope", "theta": 10_000.0, "scaling": None, "fraction": 1.0, "interleaved": False
+        },
+        "qk_norm": None, "kernel": None, "bias": False, "output_bias": False, "scale": 0.0, "softcap": 0.0,
+        "sinks": False,
     }  # fmt: skip
     assert flatten(describe(spec))["mask.right.size"] == 8
 

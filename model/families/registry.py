@@ -1,10 +1,12 @@
 """The families, by name and by the model class that a config.json names."""
 
+from model.families.bert import Bert, Roberta
 from model.families.family import Family
 from model.families.llama import Llama, Mistral
 from model.families.published import FamilyError, Published
+from model.families.t5 import T5
 
-FAMILIES: tuple[Family, ...] = (Llama(), Mistral())
+FAMILIES: tuple[Family, ...] = (Llama(), Mistral(), Bert(), Roberta(), T5())
 
 
 def family_of(published: Published) -> Family:

@@ -168,7 +168,7 @@ def test_changes_are_made_before_they_are_checked(experiment: Experiment) -> Non
         ("steps", "'steps' is not a change; write key=value"),
         ("model.norm=BatchNorm()", "model.norm: there is no type 'BatchNorm' here; there is LayerNorm, RMSNorm"),
         ("model.norm=Causal()", "no type 'Causal' here; there is LayerNorm, RMSNorm"),
-        ("model.attention=Causal()", "no type 'Causal' here; there is Attention, Interleaved"),
+        ("model.attention=Causal()", "no type 'Causal' here; there is Attention, CrossAttention, Interleaved"),
         ("model.attention.mask=Rope()", "no type 'Rope' here; there is And, Causal, Full, Not, Or"),
         ("model.norm=LayerNorm", "model.norm: .*'LayerNorm' is a bare word; write a call, 'LayerNorm..'"),
         ("model.norm=LayerNorm(biass=true)", "LayerNorm has no 'biass'; did you mean 'bias'"),

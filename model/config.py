@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+from model import moe  # noqa: F401, so that a change on the command line finds its types
 from model.feedforward import FeedForward, FeedForwardPlan
 from model.mixing import Mixing, MixingPlan
 from model.norms import Norm, RMSNorm

@@ -88,7 +88,7 @@ class Capacity(Dispatch):
         rows = constrain(rows, EXPERTS, BATCH, None, None)
         y = through(rows, _EachItsOwn((EXPERTS, BATCH, None)))
         y = jnp.einsum("gsec,egcd->gsd", combine, y, preferred_element_type=jnp.float32).astype(x.dtype)
-        dropped = 1 - taken.sum() / (batch * seq * top_k)
+        dropped = (choice.experts.size - taken.sum()) / choice.experts.size
         return y.reshape(batch, groups * size, embed)[:, :seq], dropped
 
     def taken(

@@ -26,7 +26,7 @@ def router_metrics(figures: Figures) -> dict[str, Float[Array, ""]]:
 
 def balanced(weights: Any, figures: Figures, config: TransformerConfig) -> Any:
     """Weights whose balance biases have moved by the loads that `figures` tell of (Wang 2024, algorithm 1)."""
-    blocks = dict(weights["blocks"]) if figures else {}
+    blocks = dict(weights["blocks"])
     for key, load in figures.items():
         place, name = key.split("/")
         spec = config.blocks[int(place)].feedforward
@@ -34,4 +34,4 @@ def balanced(weights: Any, figures: Figures, config: TransformerConfig) -> Any:
             layer = blocks[place]["feedforward"]
             bias = spec.balance.moved(layer["balance_bias"], load)
             blocks[place] = {**blocks[place], "feedforward": {**layer, "balance_bias": bias}}
-    return {**weights, "blocks": blocks} if figures else weights
+    return {**weights, "blocks": blocks}

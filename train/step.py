@@ -73,7 +73,9 @@ def make_step(
             "train/batch": digest(batch["targets"]),
             **router_metrics(figures),
         }
-        weights = balanced(optax.apply_updates(state.weights, updates), figures, blueprint.config)
+        weights = optax.apply_updates(state.weights, updates)
+        if figures:
+            weights = balanced(weights, figures, blueprint.config)
         return TrainState(state.step + 1, weights, kept), metrics
 
     return step

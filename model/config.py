@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 
-from model import attention, latent_attention  # noqa: F401 - specs are found by name among those imported
+from model import attention, latent_attention, moe  # noqa: F401 - specs are found by name among those imported
 from model.feedforward import FeedForward, FeedForwardPlan
 from model.mixing import Mixing, MixingPlan
 from model.norms import Norm, RMSNorm

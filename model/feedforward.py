@@ -59,6 +59,30 @@ class FeedForwardLayer(nnx.Module):
         return self(x), None
 
 
+class Products(abc.ABC):
+    """How a layer multiplies tokens with its weights: all of them with the same, or each with its expert's."""
+
+    @abc.abstractmethod
+    def inwards(self, x: Array, weight: nnx.Param, bias: nnx.Param | None) -> Array:
+        """x W + b, from the stream to the hidden layer; without a bias x W."""
+
+    @abc.abstractmethod
+    def outwards(self, x: Array, weight: nnx.Param, bias: nnx.Param | None) -> Array:
+        """The same, back to the stream."""
+
+
+class Same(Products):
+    """All tokens with the same weights."""
+
+    def inwards(self, x: Array, weight: nnx.Param, bias: nnx.Param | None) -> Array:
+        """x W + b, laid out by hidden units."""
+        return constrain(shifted(linear(x, weight[...]), bias), BATCH, SEQ, MLP_AXIS)
+
+    def outwards(self, x: Array, weight: nnx.Param, bias: nnx.Param | None) -> Array:
+        """x W + b."""
+        return shifted(linear(x, weight[...]), bias)
+
+
 class FeedForwardPlan(abc.ABC):
     """Which feed-forward layer each block has."""
 
@@ -136,9 +160,12 @@ class MLPLayer(FeedForwardLayer):
 
     def __call__(self, x: Float[Array, "batch seq embed"]) -> Float[Array, "batch seq embed"]:
         """act(x W_in + b_in) W_out + b_out."""
-        hidden = constrain(shifted(linear(x, self.up[...]), self.up_bias), BATCH, SEQ, MLP_AXIS)
-        hidden = ACTIVATIONS[self.spec.activation](hidden)
-        return shifted(linear(hidden, self.down[...]), self.down_bias)
+        return self.through(x, Same())
+
+    def through(self, x: Float[Array, "*tokens embed"], products: Products) -> Float[Array, "*tokens embed"]:
+        """The formula, by the products of an expert or of all tokens."""
+        hidden = ACTIVATIONS[self.spec.activation](products.inwards(x, self.up, self.up_bias))
+        return products.outwards(hidden, self.down, self.down_bias)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,9 +239,13 @@ class GatedMLPLayer(FeedForwardLayer):
 
     def __call__(self, x: Float[Array, "batch seq embed"]) -> Float[Array, "batch seq embed"]:
         """(act(x W_gate) * x W_up) W_down."""
-        gate = constrain(shifted(linear(x, self.gate[...]), self.gate_bias), BATCH, SEQ, MLP_AXIS)
-        up = constrain(shifted(linear(x, self.up[...]), self.up_bias), BATCH, SEQ, MLP_AXIS)
-        return shifted(linear(self.spec.gated(gate, up), self.down[...]), self.down_bias)
+        return self.through(x, Same())
+
+    def through(self, x: Float[Array, "*tokens embed"], products: Products) -> Float[Array, "*tokens embed"]:
+        """The formula, by the products of an expert or of all tokens."""
+        gate = products.inwards(x, self.gate, self.gate_bias)
+        up = products.inwards(x, self.up, self.up_bias)
+        return products.outwards(self.spec.gated(gate, up), self.down, self.down_bias)
 
 
 def shifted(x: Float[Array, "*shape"], bias: nnx.Param | None) -> Float[Array, "*shape"]:

@@ -65,12 +65,14 @@ def named(value: jax.Array, axes: tuple[str, ...]) -> nnx.Param[jax.Array]:
     return nnx.Param(value, axes=axes)
 
 
-def stacked(make: Callable[[nnx.Rngs], nnx.Module], count: int, rngs: nnx.Rngs) -> nnx.Module:
-    """`count` modules in one: each weight gains a leading `layers` axis, to be scanned over."""
+def stacked(
+    make: Callable[[nnx.Rngs], nnx.Module], count: int, rngs: nnx.Rngs, axis: str = LAYERS
+) -> nnx.Module:
+    """`count` modules in one: each weight gains a leading axis, `layers` to be scanned over, or `experts`."""
     keys = jax.random.split(rngs.params(), count)
     stack = nnx.vmap(lambda key: make(nnx.Rngs(params=key)), in_axes=0, out_axes=0)(keys)
     for _, variable in nnx.to_flat_state(nnx.state(stack, nnx.Param)):
-        variable.set_metadata("axes", (LAYERS, *variable.get_metadata("axes")))
+        variable.set_metadata("axes", (axis, *variable.get_metadata("axes")))
     nnx.update(stack, nnx.state(stack, nnx.Param))
     return stack
 

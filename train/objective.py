@@ -20,11 +20,13 @@ class Sums(NamedTuple):
       loss: what is minimised.
       nll: negative log likelihood in nats, for the metrics.
       weight: number of tokens.
+      figures: what a model tells of its routers, summed over all positions alike, those of no weight too.
     """
 
     loss: Array
     nll: Array
     weight: Array
+    figures: dict[str, Array] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,13 +49,15 @@ class CausalLM(Objective):
     z_loss: float = 0.0
 
     def sums(self, model: DecoderLM, batch: Batch, dropout_key: Array | None) -> Sums:
-        """Cross-entropy of `targets`, weighted by `weights`."""
-        logits = model(batch["inputs"], batch.get("positions"), batch.get("segment_ids"), dropout_key)
-        nll, log_z = cross_entropy(logits, batch["targets"])
+        """Cross-entropy of `targets`, weighted by `weights`, and for each token what routers add."""
+        outputs = model.outputs(batch["inputs"], batch.get("positions"), batch.get("segment_ids"), dropout_key)
+        nll, log_z = cross_entropy(outputs.logits, batch["targets"])
         weights = batch["weights"]
         nll_sum = jnp.sum(nll * weights)
         loss = nll_sum + self.z_loss * jnp.sum(jnp.square(log_z) * weights) if self.z_loss else nll_sum
-        return Sums(loss, nll_sum, jnp.sum(weights))
+        weight = jnp.sum(weights)
+        figures = {key: value * weights.size for key, value in outputs.figures.items()}
+        return Sums(loss + outputs.loss * weight if figures else loss, nll_sum, weight, figures)
 
 
 def cross_entropy(

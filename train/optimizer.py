@@ -51,9 +51,10 @@ class AdamW(Optimizer):
 def is_matrix(axes: tuple[str, ...]) -> bool:
     """Whether a weight with these logical axes multiplies activations, or is a table of vectors.
 
-    Layers and experts only stack weights, and heads with their features are one axis: biases of heads are vectors.
+    In front, layers and experts only stack weights, and heads with their features are one axis: biases of heads
+    are vectors. Behind, experts are what a router's matrix gives logits of.
     """
-    own = [axis for axis in axes if axis not in (LAYERS, EXPERTS)]
+    own = [axis for i, axis in enumerate(axes) if axis not in (LAYERS, EXPERTS) or set(axes[:i]) - {LAYERS}]
     if HEAD_DIM in own and len(own) > 1:
         own.remove(HEAD_DIM)
     return len(own) >= 2

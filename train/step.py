@@ -10,6 +10,7 @@ from jaxtyping import Array
 
 from sharding.axes import active
 from sharding.placement import Layout
+from train.balance import balanced, router_metrics
 from train.digest import digest
 from train.objective import Batch, Objective, Sums
 from train.state import Blueprint, TrainState
@@ -49,7 +50,9 @@ def make_step(
         # Row r goes to micro-batch r mod accumulate: each device keeps its own rows.
         parts = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, accumulate, *x.shape[1:]), 1, 0), batch)
         zero = jax.tree.map(lambda w: jnp.zeros(w.shape, jnp.float32), weights)
-        start = (zero, Sums(*(jnp.zeros((), jnp.float32) for _ in Sums._fields)))
+        figures = jax.eval_shape(sums, weights, jax.tree.map(lambda x: x[0], parts), key)[1].figures
+        scalars = (jnp.zeros((), jnp.float32) for _ in range(3))
+        start = (zero, Sums(*scalars, jax.tree.map(lambda f: jnp.zeros(f.shape, f.dtype), figures)))
         return jax.lax.scan(micro, start, (parts, jax.random.split(key, accumulate)))[0]
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -59,6 +62,7 @@ def make_step(
         count = jnp.maximum(total.weight, 1e-30)
         gradients = jax.tree.map(lambda g: g / count, gradients)
         updates, kept = optimizer.update(gradients, state.optimizer, state.weights)
+        figures = {name: value / batch["weights"].size for name, value in total.figures.items()}
         metrics = {
             "train/loss": total.nll / count,
             "train/objective": total.loss / count,
@@ -67,8 +71,12 @@ def make_step(
             "train/tokens": total.weight,
             # Which batch this was: two runs that should have seen the same can be told apart.
             "train/batch": digest(batch["targets"]),
+            **router_metrics(figures),
         }
-        return TrainState(state.step + 1, optax.apply_updates(state.weights, updates), kept), metrics
+        weights = optax.apply_updates(state.weights, updates)
+        if figures:
+            weights = balanced(weights, figures, blueprint.config)
+        return TrainState(state.step + 1, weights, kept), metrics
 
     return step
 

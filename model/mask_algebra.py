@@ -28,7 +28,7 @@ class Retention(NamedTuple):
     latest: int | None
 
     @property
-    def size(self) -> float:
+    def size(self) -> int | float:
         """Number of keys held at most."""
         return float("inf") if self.latest is None else self.first + self.latest
 

@@ -6,7 +6,7 @@ that a row of a hundred thousand tokens needs megabytes and not the square of it
 """
 
 import math
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -45,6 +45,7 @@ class Period(NamedTuple):
     start: int = 0
 
 
+@runtime_checkable
 class Rule(Protocol):
     """What a map needs of a mask without segments."""
 

@@ -19,7 +19,7 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from model.kernels import Blocked, Dropout, Kernel, Scores, Visibility, allowed
-from model.masks import Full, Mask, Places, Segments, Stretch, at_least, conjuncts
+from model.masks import AnyArray, Full, Mask, Places, Segments, Stretch, at_least, conjuncts
 from sharding.axes import BATCH, HEAD_DIM, HEADS, KV_HEADS, SEQ, laid_out, platform
 
 # The name under which the output and the log of its sum can be kept by a rematerialisation policy.
@@ -93,7 +93,7 @@ class ComputedMask(SplashMask):
         return np.minimum(np.arange(self._shape[0], dtype=np.int32), self.queries - 1)
 
     @property
-    def mask_function(self) -> Callable[[Array, Array], Array]:
+    def mask_function(self) -> Callable[[AnyArray, AnyArray], AnyArray]:
         """The rule, for indices of queries and keys."""
         return _Computed(self.mask, self.keys, self._shape[1])
 
@@ -104,7 +104,7 @@ class _Computed:
     keys: int
     padded: int
 
-    def __call__(self, query: Array, key: Array) -> Array:
+    def __call__(self, query: AnyArray, key: AnyArray) -> AnyArray:
         seen = self.mask.allowed(Places(query), Places(key))
         return seen if self.keys == self.padded else seen & (key < self.keys)
 

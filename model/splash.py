@@ -13,17 +13,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as pallas
-from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from model.kernels import Blocked, Dropout, Kernel, Scores, Visibility, allowed
-from model.masks import AnyArray, Full, Mask, Places, Segments, Stretch, at_least, conjuncts
+from model.masks import Full, Mask, Places, Segments, at_least, conjuncts
 from sharding.axes import BATCH, HEAD_DIM, HEADS, KV_HEADS, SEQ, laid_out, platform
 
-# The name under which the output and the log of its sum can be kept by a rematerialisation policy.
-KEPT = "splash"
 LANES = 128
 
 
@@ -43,75 +39,6 @@ def lowered(mask: Mask, segments: bool) -> Lowered | None:
     if any(part.segmented() for part in others):
         return None
     return Lowered(functools.reduce(Mask.__and__, others) if others else Full(), len(others) < len(parts))
-
-
-class SplashMask(splash_attention_mask.Mask):
-    """A mask of this code base for one row, evaluated a block at a time.
-
-    Rows padded to whole blocks repeat the last real query, so that none is without keys; padded keys are seen by none.
-    """
-
-    def __init__(self, mask: Mask, queries: int, keys: int, shape: tuple[int, int]) -> None:
-        self.mask, self.queries, self.keys, self._shape = mask, queries, keys, shape
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Padded queries and keys."""
-        return self._shape
-
-    def _identity(self) -> tuple[Any, ...]:
-        return self.mask, self.queries, self.keys, self._shape
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SplashMask) and self._identity() == other._identity()
-
-    def __hash__(self) -> int:
-        return hash(self._identity())
-
-    def __getitem__(self, index: tuple[slice, slice]) -> np.ndarray:
-        """Boolean for a block; one that the mask's bounds decide is not evaluated."""
-        (top, bottom, _), (left, right, _) = (
-            part.indices(size) for part, size in zip(index, self._shape, strict=True)
-        )
-        rows, columns = (np.minimum([top, bottom - 1], self.queries - 1), np.array([left, right - 1]))
-        bounds = self.mask.bounds(Stretch(rows[:1], rows[1:]), Stretch(columns[:1], columns[1:]))
-        if not bounds.possible[0] or left >= self.keys:
-            return _constant(False, (bottom - top, right - left))
-        if bounds.certain[0] and right <= self.keys:
-            return _constant(True, (bottom - top, right - left))
-        query = np.minimum(np.arange(top, bottom), self.queries - 1)[:, None]
-        key = np.arange(left, right)[None]
-        return np.asarray(self.mask.allowed(Places(query), Places(key)) & (key < self.keys))
-
-
-class ComputedMask(SplashMask):
-    """One that the kernel computes from indices, rather than read it from memory in blocks."""
-
-    @property
-    def q_sequence(self) -> np.ndarray:
-        """Index of each query."""
-        return np.minimum(np.arange(self._shape[0], dtype=np.int32), self.queries - 1)
-
-    @property
-    def mask_function(self) -> Callable[[AnyArray, AnyArray], AnyArray]:
-        """The rule, for indices of queries and keys."""
-        return _Computed(self.mask, self.keys, self._shape[1])
-
-
-@dataclasses.dataclass(frozen=True)
-class _Computed:
-    mask: Mask
-    keys: int
-    padded: int
-
-    def __call__(self, query: AnyArray, key: AnyArray) -> AnyArray:
-        seen = self.mask.allowed(Places(query), Places(key))
-        return seen if self.keys == self.padded else seen & (key < self.keys)
-
-
-@functools.lru_cache(maxsize=16)
-def _constant(value: bool, shape: tuple[int, int]) -> np.ndarray:
-    return np.full(shape, value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,14 +111,20 @@ class Splash(Kernel):
 
     def kernel(self, mask: Mask, queries: int, keys: int, heads: int, softcap: float) -> Any:
         """The Pallas kernel and its maps of blocks, for `heads` heads of one row; `mask` without segments."""
-        return _kernel(self, mask, queries, keys, heads, softcap)
+        # Pallas takes half a second to import, which runs on other platforms need not wait for.
+        from model.splash_kernel import splash_kernel
 
-    def block_sizes(self, queries: int, keys: int) -> pallas.BlockSizes:
-        """The sizes for rows of these lengths: multiples of 128 that divide the padded lengths."""
+        return splash_kernel(
+            mask, queries, keys, heads, (_padded(queries), _padded(keys)),
+            tuple(self.block_sizes(queries, keys).items()), softcap, self.computed, self.interpret,
+        )  # fmt: skip
+
+    def block_sizes(self, queries: int, keys: int) -> dict[str, Any]:
+        """Pallas' block sizes for rows of these lengths: multiples of 128 that divide the padded lengths."""
         rows, columns = _padded(queries), _padded(keys)
         fetched, fetched_back = _fitting(self.keys, columns), _fitting(self.backward_keys or self.keys, columns)
         back = _fitting(self.backward_queries or self.queries, rows)
-        return pallas.BlockSizes(
+        return dict(
             block_q=_fitting(self.queries, rows),
             block_kv=fetched,
             block_kv_compute=_fitting(self.inner, fetched),
@@ -204,24 +137,6 @@ class Splash(Kernel):
         )
 
 
-@functools.lru_cache(maxsize=64)
-def _kernel(spec: Splash, mask: Mask, queries: int, keys: int, heads: int, softcap: float) -> Any:
-    kind = ComputedMask if spec.computed else SplashMask
-    of_row = kind(mask, queries, keys, (_padded(queries), _padded(keys)))
-    # Outside of any trace, and in NumPy, so that the maps can serve every later trace.
-    with jax.ensure_compile_time_eval():
-        made = pallas.make_splash_mha(
-            splash_attention_mask.MultiHeadMask([of_row] * heads),
-            block_sizes=spec.block_sizes(queries, keys),
-            attn_logits_soft_cap=softcap or None,
-            head_shards=1,
-            q_seq_shards=1,
-            residual_checkpoint_name=KEPT,
-            interpret=spec.interpret,
-        )
-        return jax.tree.map(np.asarray, made)
-
-
 def _run(
     kernel: Any, q: Array, k: Array, v: Array, segments: tuple[Array, Array] | None, sinks: Array | None, rows: int
 ) -> Array:
@@ -230,10 +145,12 @@ def _run(
     if segments is None:
         mixed = jax.vmap(lambda q, k, v: kernel(q, k, v, sinks=sinks))(q, k, v)
     else:
+        from model.splash_kernel import segment_ids
+
         # Padded queries repeat the last, as in the mask.
         padded = (jnp.pad(x, ((0, 0), (0, -x.shape[1] % LANES)), mode="edge") for x in segments)
-        ids = pallas.SegmentIds(*(x.astype(jnp.int32) for x in padded))
-        mixed = jax.vmap(lambda q, k, v, ids: kernel(q, k, v, ids, sinks=sinks))(q, k, v, ids)
+        ids = tuple(x.astype(jnp.int32) for x in padded)
+        mixed = jax.vmap(lambda q, k, v, ids: kernel(q, k, v, segment_ids(*ids), sinks=sinks))(q, k, v, ids)
     return mixed[:, :, :rows].swapaxes(1, 2)
 
 

@@ -1,16 +1,18 @@
-"""Ways to compute attention: the dense reference, and one that never touches what a mask empties."""
+"""Ways to compute attention: the dense reference, and one that never touches what a mask empties.
+
+For accelerators there are `model/splash.py` and `model/fused.py`, for CPUs `model/cpu_attention.py`.
+"""
 
 import abc
 import dataclasses
-import itertools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from model.masks import Mask, Places
+from model.masks import Mask, Places, at_least
 
 # Added to forbidden logits: far below any real one, and finite, so that a row without keys gives no NaN.
 FORBIDDEN = -1e30
@@ -52,9 +54,9 @@ class Scores(NamedTuple):
         """Whether the scale is all there is to the rule."""
         return self.bias is None and self.sinks is None and not self.softcap
 
-    def part(self, rows: slice, columns: slice) -> "Scores":
-        """The rule for some of the queries and some of the keys."""
-        return self if self.bias is None else self._replace(bias=self.bias[..., rows, columns])
+    def part(self, piece: "Piece") -> "Scores":
+        """The rule for the queries and the keys of a piece."""
+        return self if self.bias is None else self._replace(bias=piece.chosen(self.bias[..., piece.rows, :], -1))
 
 
 class Dropout(NamedTuple):
@@ -78,7 +80,10 @@ class Kernel(abc.ABC):
         scores: Scores,
         dropout: Dropout | None,
     ) -> Float[Array, "batch seq heads value_dim"]:
-        """softmax of the scores times v, over the visible keys; sums are float32."""
+        """softmax of the scores times v, over the visible keys; sums are float32.
+
+        A query that sees no key gets 0, and passes no gradient on.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,17 +103,41 @@ class Dense(Kernel):
         return _softmax_attention(q, k, v, allowed(visibility), scores, dropout)
 
 
-@dataclasses.dataclass(frozen=True)
-class Blocked(Kernel):
-    """Queries in blocks, each against the span of keys that the mask may let it see.
-
-    For a causal mask about half of the work of `Dense`. Needs plain indices; falls back to `Dense` without.
+class Piece(NamedTuple):
+    """One block of queries and what it is computed against.
 
     Attributes:
-      block: queries in a block.
+      rows: its queries.
+      keys: stretches of keys, in order and apart; none if no query of the block sees any key.
+      full: whether every query sees all of these keys, however the row is segmented.
+    """
+
+    rows: slice
+    keys: tuple[slice, ...]
+    full: bool
+
+    def chosen(self, x: Any, axis: int) -> Any:
+        """The part of `x` that belongs to the piece's keys, which lie along `axis`: a slice, or several joined."""
+        before = (slice(None),) * (axis % x.ndim)
+        parts = [x[(*before, keys)] for keys in self.keys]
+        return parts[0] if len(parts) == 1 else _joined(parts, axis)
+
+
+@dataclasses.dataclass(frozen=True)
+class Blocked(Kernel):
+    """Queries in blocks, each against the blocks of keys that the mask lets it see, and no others.
+
+    For a causal mask about half of the work of `Dense`, for a window as little as the window is long. Needs plain
+    indices; falls back to `Dense` without, and for dropout.
+
+    Attributes:
+      block: queries in a block, and keys.
     """
 
     block: int = 128
+
+    def __post_init__(self) -> None:
+        at_least(1, self, "block", "a block holds at least 1 query")
 
     def attend(
         self,
@@ -119,48 +148,49 @@ class Blocked(Kernel):
         scores: Scores,
         dropout: Dropout | None,
     ) -> Float[Array, "batch seq heads value_dim"]:
-        """One softmax a block of queries, over its span of keys."""
+        """One softmax a block of queries, over its blocks of keys."""
         queries, keys = q.shape[1], k.shape[1]
         if not visibility.plain or queries <= self.block or dropout is not None:
             return Dense().attend(q, k, v, visibility, scores, dropout)
         outputs = []
-        for (start, stop), (low, high), full in self.spans(visibility.mask, queries, keys):
-            rows, columns = slice(start, stop), slice(low, high)
-            seen = None if full else allowed(part(visibility, rows, columns))
-            outputs.append(
-                _softmax_attention(
-                    q[:, rows],
-                    k[:, columns],
-                    v[:, columns],
-                    seen,
-                    scores.part(rows, columns),
-                    None,
-                )
-            )
-        return jnp.concatenate(outputs, axis=1)
+        for piece in self.pieces(visibility.mask, queries, keys):
+            rows = q[:, piece.rows]
+            if not piece.keys:
+                outputs.append(jnp.zeros((*rows.shape[:3], v.shape[-1]), v.dtype))
+                continue
+            seen = None if piece.full else allowed(part(visibility, piece))
+            k_, v_ = piece.chosen(k, 1), piece.chosen(v, 1)
+            outputs.append(_softmax_attention(rows, k_, v_, seen, scores.part(piece), None))
+        return _joined(outputs, 1)
 
-    def spans(
-        self, mask: Mask, queries: int, keys: int
-    ) -> list[tuple[tuple[int, int], tuple[int, int], bool]]:
-        """For each block of queries: its rows, the span of keys to compute, and whether all of it is visible."""
-        edges = [*range(0, queries, self.block), queries]
-        blocks = mask.blocks(queries, keys, self.block)
+    def pieces(self, mask: Mask, queries: int, keys: int) -> list[Piece]:
+        """What is computed: for each block of queries, the blocks of keys that are not empty.
+
+        The first query and the first key both have index 0.
+        """
         result = []
-        for row, (start, stop) in zip(blocks, itertools.pairwise(edges), strict=True):
-            seen = np.flatnonzero(row)
-            first, last = (seen[0], seen[-1]) if seen.size else (0, 0)
-            span = (int(first) * self.block, min(int(last + 1) * self.block, keys))
-            result.append(((start, stop), span, bool((row[first : last + 1] == 2).all())))
+        for number, row in enumerate(mask.blocks(queries, keys, self.block, first=0)):
+            start = number * self.block
+            edges = np.flatnonzero(np.diff(np.concatenate([[False], row > 0, [False]]).astype(np.int8)))
+            runs = (edges.reshape(-1, 2) * self.block).tolist()
+            columns = tuple(slice(low, min(high, keys)) for low, high in runs)
+            result.append(Piece(slice(start, min(start + self.block, queries)), columns, bool((row != 1).all())))
         return result
 
+    def computed_fraction(self, mask: Mask, queries: int, keys: int) -> float:
+        """Share of all pairs of a query and a key that is computed, be they allowed or not."""
+        pieces = [Piece(slice(0, queries), (slice(0, keys),), False)] if queries <= self.block else (
+            self.pieces(mask, queries, keys)
+        )
+        pairs = sum((p.rows.stop - p.rows.start) * sum(c.stop - c.start for c in p.keys) for p in pieces)
+        return pairs / (queries * keys)
 
-def part(visibility: Visibility, rows: slice, columns: slice) -> Visibility:
-    """Who sees whom among some of the queries and some of the keys."""
 
-    def cut(places: Places, where: slice) -> Places:
-        return Places(places.index[:, where], None if places.segment is None else places.segment[:, where])
-
-    return visibility._replace(query=cut(visibility.query, rows), key=cut(visibility.key, columns))
+def part(visibility: Visibility, piece: Piece) -> Visibility:
+    """Who sees whom among the queries and the keys of a piece."""
+    query = (None if x is None else x[:, piece.rows] for x in visibility.query)
+    key = (None if x is None else piece.chosen(x, 1) for x in visibility.key)
+    return visibility._replace(query=Places(*query), key=Places(*key))
 
 
 def allowed(visibility: Visibility) -> Array:
@@ -193,6 +223,9 @@ def _softmax_attention(
     if allowed is not None:
         logits = jnp.where(allowed, logits, FORBIDDEN)
     probabilities = _softmax(logits, scores.sinks)
+    if allowed is not None:
+        # A query that sees no key gets 0, as in every kernel, and not the mean of what it must not see.
+        probabilities = jnp.where(allowed, probabilities, 0)
     if dropout is not None:
         kept = jax.random.bernoulli(dropout.key, 1 - dropout.rate, probabilities.shape)
         probabilities = jnp.where(kept, probabilities / (1 - dropout.rate), 0)
@@ -205,3 +238,9 @@ def _softmax(logits: Float[Array, "batch heads seq keys"], sinks: Float[Array, "
         return jax.nn.softmax(logits, axis=-1)
     sink = jnp.broadcast_to(sinks.astype(logits.dtype)[None, :, None, None], (*logits.shape[:-1], 1))
     return jax.nn.softmax(jnp.concatenate([logits, sink], axis=-1), axis=-1)[..., :-1]
+
+
+def _joined(parts: list[Any], axis: int) -> Any:
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts, axis) if isinstance(parts[0], np.ndarray) else jnp.concatenate(parts, axis)

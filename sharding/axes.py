@@ -74,3 +74,9 @@ def platform() -> str:
     """
     layout = _active.get()
     return jax.default_backend() if layout is None else layout.platform
+
+
+def laid_out(shape: tuple[int, ...], *axes: str | None) -> jax.sharding.Sharding | None:
+    """Sharding that `constrain` would give an activation of this shape; None without a layout or a choice."""
+    layout = _active.get()
+    return None if layout is None else layout.activation(axes, shape)

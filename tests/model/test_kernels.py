@@ -1,206 +1,171 @@
 """Attention kernels against softmax attention and its derivative, written in NumPy float64."""
 
-from typing import Any
+import importlib.util
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.kernels import Blocked, Dense, Dropout, Kernel, Visibility
-from model.masks import Causal, Full, Mask, Places, Segments, SlidingWindow
+from model.kernels import Blocked, Dense, Dropout, Piece, Scores, Visibility
+from model.masks import (
+    Causal,
+    Chunked,
+    DilatedWindow,
+    Fixed,
+    Full,
+    Global,
+    Mask,
+    Places,
+    Prefix,
+    RandomBlocks,
+    Segments,
+    Sinks,
+    SlidingWindow,
+    Strided,
+    Window,
+)
 
-BATCH, HEAD_DIM = 2, 6
-
-
-def reference(
-    q: np.ndarray, k: np.ndarray, v: np.ndarray, seen: np.ndarray, bias: np.ndarray, up: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Output, and the derivatives of sum(output * up); `seen` is [batch, queries, keys]."""
-    q, k, v, bias, up = (x.astype(np.float64) for x in (q, k, v, bias, up))
-    group = q.shape[2] // k.shape[2]
-    k_all, v_all = np.repeat(k, group, axis=2), np.repeat(v, group, axis=2)
-    scale = 1 / np.sqrt(q.shape[-1])
-    logits = np.einsum("bqhd,bthd->bhqt", q, k_all) * scale + bias
-    logits = np.where(seen[:, None], logits, -np.inf)
-    with np.errstate(invalid="ignore"):
-        p = np.exp(logits - logits.max(-1, keepdims=True))
-        p = np.nan_to_num(p / p.sum(-1, keepdims=True))
-    d_p = np.einsum("bqhd,bthd->bhqt", up, v_all)
-    d_logits = p * (d_p - (p * d_p).sum(-1, keepdims=True))
-
-    def shared(x: np.ndarray) -> np.ndarray:
-        return x.reshape(*x.shape[:2], -1, group, x.shape[-1]).sum(3)
-
-    return {
-        "output": np.einsum("bhqt,bthd->bqhd", p, v_all),
-        "q": np.einsum("bhqt,bthd->bqhd", d_logits, k_all) * scale,
-        "k": shared(np.einsum("bhqt,bqhd->bthd", d_logits, q)) * scale,
-        "v": shared(np.einsum("bhqt,bqhd->bthd", p, up)),
-        "bias": d_logits.sum(0),
-    }
-
-
-def places(length: int, segments: np.ndarray | None) -> Places:
-    return Places(
-        jnp.arange(length)[None], None if segments is None else jnp.asarray(segments, jnp.int32)
-    )
-
-
-def run(kernel: Kernel, mask: Mask, values: dict[str, Any]) -> dict[str, np.ndarray]:
-    length = values["q"].shape[1]
-    where = places(length, values["segments"])
-
-    @jax.jit
-    def both(q: Any, k: Any, v: Any, bias: Any, up: Any) -> Any:
-        def output(q: Any, k: Any, v: Any, bias: Any) -> Any:
-            visibility = Visibility(mask, where, where, plain=True)
-            return kernel.attend(q, k, v, visibility, bias, None)
-
-        result, back = jax.vjp(output, q, k, v, bias)
-        return result, *back(up)
-
-    found = both(*(jnp.asarray(values[name]) for name in ("q", "k", "v", "bias", "up")))
-    return dict(zip(("output", "q", "k", "v", "bias"), map(np.asarray, found)))
-
-
-def drawn(length: int, heads: int, kv_heads: int, segments: np.ndarray | None) -> dict[str, Any]:
-    rng = np.random.default_rng(length * heads + kv_heads)
-
-    def normal(*shape: int) -> np.ndarray:
-        return rng.normal(size=shape).astype(np.float32)
-
-    return {
-        "q": normal(BATCH, length, heads, HEAD_DIM),
-        "k": normal(BATCH, length, kv_heads, HEAD_DIM),
-        "v": normal(BATCH, length, kv_heads, HEAD_DIM),
-        "bias": normal(heads, length, length),
-        "up": normal(BATCH, length, heads, HEAD_DIM),
-        "segments": segments,
-    }
-
-
-def visible(mask: Mask, length: int, segments: np.ndarray | None) -> np.ndarray:
-    """[batch, queries, keys] by the masks' own rule, which tests/model/test_masks.py verifies."""
-    index = np.arange(length)
-    if segments is None:
-        segments = np.zeros((BATCH, length), int)
-    query = Places(index[None, :, None], segments[:, :, None])
-    key = Places(index[None, None], segments[:, None])
-    return np.broadcast_to(mask.allowed(query, key), (BATCH, length, length))
-
+_spec = importlib.util.spec_from_file_location("attention_reference", Path(__file__).parent / "attention_reference.py")
+attention_reference = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(attention_reference)
+Case, agree = attention_reference.Case, attention_reference.agree
 
 SEGMENTS = np.array([[1] * 5 + [2] * 9 + [3] * 5, [1] * 13 + [2] * 2 + [0] * 4])
+BIGBIRD = Global(2) | Window(2, 2) | RandomBlocks(3, 1, seed=1, blocks=6)
 CASES = {
-    "causal, length a multiple": (Causal(), 16, 4, 4, 8, None),
-    "window, one key head, odd length": (Causal() & SlidingWindow(5), 19, 3, 1, 7, None),
-    "packed documents, grouped heads": (Causal() & Segments(), 19, 4, 2, 10, SEGMENTS),
-    "everything, last block of one": (Full(), 17, 2, 2, 16, None),
-    "a hole": (Causal() & ~(SlidingWindow(9) & ~SlidingWindow(3)), 19, 2, 1, 7, None),
+    "causal, length a multiple": (8, Case(Causal(), 16, 4, 4, bias=True)),
+    "window, one key head, odd length": (7, Case(Causal() & SlidingWindow(5), 19, 3, 1, bias=True)),
+    "packed documents, grouped heads": (10, Case(Causal() & Segments(), 19, 4, 2, SEGMENTS, bias=True)),
+    "everything, last block of one": (16, Case(Full(), 17, 2, 2, bias=True)),
+    "a hole": (7, Case(Causal() & ~(SlidingWindow(9) & ~SlidingWindow(3)), 19, bias=True)),
+    "softcap, bias and sinks": (4, Case(Causal() & (Sinks(1) | SlidingWindow(3)), 19, 4, 2, None, 1.5, True, True)),
+    "softcap, packed": (4, Case(Causal() & Segments(), 19, 4, 2, SEGMENTS, softcap=0.7)),
+    "sinks for queries without keys": (3, Case(Causal() & ~SlidingWindow(4), 19, 4, 2, sinks=True)),
+    "prefix": (4, Case(Causal() | Prefix(6), 19)),
+    "chunked": (4, Case(Causal() & Chunked(6), 19)),
+    "strided": (2, Case(Causal() & Strided(6), 19)),
+    "fixed": (2, Case(Causal() & Fixed(6, 1), 19)),
+    "dilated": (2, Case(DilatedWindow(2, 6), 19)),
+    "bigbird, packed, sinks": (3, Case(BIGBIRD & Segments(), 19, 2, 1, SEGMENTS, sinks=True)),
+    "nothing seen": (4, Case(~Full(), 9, bias=True)),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_kernels_are_softmax_attention(name: str) -> None:
-    mask, length, heads, kv_heads, block, segments = CASES[name]
-    values = drawn(length, heads, kv_heads, segments)
-    seen = visible(mask, length, segments)
-    assert seen.any(-1).all()
-    arrays = (values[part] for part in ("q", "k", "v"))
-    expected = reference(*arrays, seen, values["bias"], values["up"])
-    for kernel in (Dense(), Blocked(block)):
-        found = run(kernel, mask, values)
-        for part, wanted in expected.items():
-            np.testing.assert_allclose(
-                found[part], wanted, atol=2e-6 * np.abs(wanted).max(), rtol=0, err_msg=str(kernel)
-            )
+    block, case = CASES[name]
+    agree([Dense(), Blocked(block)], case)
 
 
-def test_queries_without_keys_are_finite_and_harm_nobody() -> None:
-    mask = Causal() & ~SlidingWindow(3)  # the first three queries see nothing
-    values = drawn(11, 2, 2, None)
-    seen = visible(mask, 11, None)
-    blind = ~seen[0].any(-1)
-    assert blind.tolist() == [True] * 3 + [False] * 8
-    values["up"][:, blind] = 0
-    arrays = (values[part] for part in ("q", "k", "v"))
-    expected = reference(*arrays, seen, values["bias"], values["up"])
-    for kernel in (Dense(), Blocked(6)):
-        found = run(kernel, mask, values)
-        assert all(np.isfinite(part).all() for part in found.values())
-        np.testing.assert_allclose(
-            found["output"][:, ~blind], expected["output"][:, ~blind], atol=1e-5
-        )
-        for part in ("q", "k", "v", "bias"):
-            np.testing.assert_allclose(found[part], expected[part], atol=1e-5)
+MASKS = [
+    Full(), Causal(), Causal() & SlidingWindow(5), Causal() & Segments(), Segments() | SlidingWindow(2), BIGBIRD,
+    Causal() & (Sinks(2) | SlidingWindow(3)) & Segments(), Causal() & ~SlidingWindow(4), Causal() & Fixed(5, 1),
+]  # fmt: skip
 
 
-def test_blocks_out_of_reach_are_never_touched() -> None:
-    """Nothing times NaN is NaN: a key that is computed and then masked would show."""
-    values = drawn(16, 2, 2, None)
-    values["k"][:, :8] = values["v"][:, :8] = np.nan
-    mask = Causal() & SlidingWindow(4)
-    output = run(Blocked(4), mask, values)["output"]
-    assert np.isnan(output[:, :11]).any(axis=(2, 3)).all()
-    assert np.isfinite(output[:, 12:]).all()
-
-
-def test_spans_of_causal_and_window_by_hand() -> None:
-    assert Blocked(4).spans(Causal(), 10, 10) == [
-        ((0, 4), (0, 4), False),
-        ((4, 8), (0, 8), False),
-        ((8, 10), (0, 10), False),
-    ]
-    assert Blocked(4).spans(Causal() & SlidingWindow(4), 14, 14) == [
-        ((0, 4), (0, 4), False),
-        ((4, 8), (0, 8), False),
-        ((8, 12), (4, 12), False),
-        ((12, 14), (8, 14), False),
-    ]
-    assert Blocked(4).spans(Full(), 6, 6) == [((0, 4), (0, 6), True), ((4, 6), (0, 6), True)]
-
-
+# Every example is compiled.
+@settings(max_examples=4)
 @given(
-    length=st.integers(1, 40),
-    block=st.integers(1, 12),
-    size=st.integers(1, 40),
-    segmented=st.booleans(),
-    holed=st.booleans(),
-)
-def test_spans_hold_all_that_is_seen_and_little_else(
-    length: int, block: int, size: int, segmented: bool, holed: bool
+    mask=st.sampled_from(MASKS), length=st.integers(1, 14), block=st.integers(1, 5), packed=st.booleans(),
+    heads=st.sampled_from([(1, 1), (2, 1), (2, 2), (4, 2)]), softcap=st.sampled_from([0.0, 2.0]),
+    bias=st.booleans(), sinks=st.booleans(),
+)  # fmt: skip
+def test_any_mask_shape_and_scores(
+    mask: Mask, length: int, block: int, packed: bool, heads: tuple, softcap: float, bias: bool, sinks: bool
 ) -> None:
-    mask = Causal() & SlidingWindow(size)
-    mask = mask & Segments() if segmented else mask
-    mask = mask & ~SlidingWindow(max(1, size // 2)) if holed else mask
-    seen = mask.dense(length, length)
-    next_row = 0
-    for (start, stop), (low, high), full in Blocked(block).spans(mask, length, length):
-        assert start == next_row and 0 <= low < high <= length
-        next_row = stop
-        rows = seen[start:stop]
-        assert not rows[:, :low].any() and not rows[:, high:].any()
-        assert not full or (rows[:, low:high].all() and not segmented)
-        if rows.any():
-            assert rows[:, low : low + block].any() and rows[:, high - 1 - (high - 1) % block :].any()
-    assert next_row == length
+    segments = np.sort(np.random.default_rng(length).integers(0, 3, (2, length)), axis=1) if packed else None
+    agree([Blocked(block)], Case(mask, length, *heads, segments, softcap, bias, sinks))
+
+
+def test_queries_without_keys_get_nothing_and_give_nothing() -> None:
+    case = Case(Causal() & ~SlidingWindow(3), 11)  # the first three queries see nothing
+    given = attention_reference.values(case)
+    for kernel in (Dense(), Blocked(6), Blocked(2)):
+        found = attention_reference.run(kernel, case, given)
+        assert not found["output"][:, :3].any() and found["output"][:, 3:].all()
+        assert not found["q"][:, :3].any() and np.isfinite(found["k"]).all()
+
+
+def test_empty_blocks_are_never_touched() -> None:
+    """Nothing times NaN is NaN: a key that is computed and then masked would show."""
+    case = Case(Causal() & (Sinks(4) | SlidingWindow(4)), 20)
+    given = attention_reference.values(case)
+    given["k"][:, 4:12] = given["v"][:, 4:12] = np.nan
+    output = attention_reference.run(Blocked(4), case, given)["output"]
+    assert np.isnan(output[:, 4:15]).any(axis=(2, 3)).all()
+    assert np.isfinite(output[:, 16:]).all() and np.isfinite(output[:, :4]).all()
+
+
+def piece(rows: tuple[int, int], *keys: tuple[int, int], full: bool = False) -> Piece:
+    return Piece(slice(*rows), tuple(slice(*part) for part in keys), full)
+
+
+def test_pieces_by_hand() -> None:
+    assert Blocked(4).pieces(Causal(), 10, 10) == [
+        piece((0, 4), (0, 4)), piece((4, 8), (0, 8)), piece((8, 10), (0, 10)),
+    ]  # fmt: skip
+    assert Blocked(4).pieces(Causal() & (Sinks(1) | SlidingWindow(4)), 14, 14) == [
+        piece((0, 4), (0, 4)), piece((4, 8), (0, 8)), piece((8, 12), (0, 12)), piece((12, 14), (0, 4), (8, 14)),
+    ]  # fmt: skip
+    assert Blocked(4).pieces(Full(), 6, 6) == [piece((0, 4), (0, 6), full=True), piece((4, 6), (0, 6), full=True)]
+    assert Blocked(2).pieces(Chunked(4) & ~Causal(), 6, 6)[2] == piece((4, 6), (4, 6))
+    # The first query is at the first key, also when there are fewer of them.
+    assert Blocked(4).pieces(Causal(), 8, 20) == [piece((0, 4), (0, 4)), piece((4, 8), (0, 8))]
+    assert Blocked(2).pieces(Causal() & ~SlidingWindow(3), 4, 4)[0] == piece((0, 2), full=True)
+
+
+@given(mask=st.sampled_from(MASKS), length=st.integers(1, 40), block=st.integers(1, 12))
+def test_pieces_hold_all_that_is_seen_and_little_else(mask: Mask, length: int, block: int) -> None:
+    seen, covered = mask.dense(length, length), np.zeros((length, length), bool)
+    for rows, keys, full in Blocked(block).pieces(mask, length, length):
+        for part in keys:
+            covered[rows, part] = True
+            assert not full or (seen[rows, part].all() and not mask.segmented())
+            assert all(seen[rows, j : j + block].any() for j in range(part.start, part.stop, block))
+    assert not (seen & ~covered).any()
+    if length > block:
+        assert Blocked(block).computed_fraction(mask, length, length) == pytest.approx(covered.mean())
+    else:
+        assert Blocked(block).computed_fraction(mask, length, length) == 1
+
+
+def test_share_that_is_computed() -> None:
+    assert Blocked(128).computed_fraction(Causal(), 1024, 1024) == 36 / 64
+    mask = Causal() & (Sinks(4) | SlidingWindow(128))
+    # Of 8 blocks a row: the first, the own and the one before.
+    assert Blocked(128).computed_fraction(mask, 1024, 1024) == (1 + 2 + 6 * 3) / 64
+    assert Blocked(128).computed_fraction(mask, 1024, 1024) == 1 - mask.skipped(1024, 128)
 
 
 def test_other_indices_fall_back_to_dense() -> None:
-    values = drawn(9, 2, 1, None)
-    index = jnp.asarray(np.random.default_rng(0).permutation(9))[None]
-    where = Places(index)
+    case = Case(Causal(), 9)
+    given = attention_reference.values(case)
+    order = np.random.default_rng(0).permutation(9)
+    where = Places(jnp.asarray(order)[None])
     visibility = Visibility(Causal(), where, where, plain=False)
-    q, k, v = (jnp.asarray(values[name]) for name in ("q", "k", "v"))
-    found = Blocked(2).attend(q, k, v, visibility, None, None)
-    order = np.asarray(index[0])
-    seen = np.broadcast_to(order[None, :, None] >= order[None, None], (BATCH, 9, 9))
-    expected = reference(
-        values["q"], values["k"], values["v"], seen, np.zeros((2, 9, 9)), values["up"]
-    )
-    np.testing.assert_allclose(found, expected["output"], atol=1e-5)
+    q, k, v = (jnp.asarray(given[name]) for name in ("q", "k", "v"))
+    found = Blocked(2).attend(q, k, v, visibility, Scores(case.head_dim**-0.5), None)
+    seen = np.broadcast_to(order[None, :, None] >= order[None, None], (2, 9, 9))
+    np.testing.assert_allclose(found, attention_reference.reference(case, given, seen)["output"], atol=1e-5)
+
+
+def test_queries_and_keys_of_different_number() -> None:
+    """As of a decoder that looks at an encoder's output, some of it padding."""
+    rng = np.random.default_rng(0)
+    q, k, v = (jnp.asarray(rng.normal(size=(1, n, 2, 4)), jnp.float32) for n in (7, 12, 12))
+    query = Places(jnp.arange(7)[None], jnp.ones((1, 7), jnp.int32))
+    key = Places(jnp.arange(12)[None], jnp.asarray([[1] * 9 + [0] * 3]))
+    seen = Visibility(Full() & Segments(), query, key, plain=True)
+    wide = [np.asarray(x, np.float64)[:, :n] for x, n in ((q, 7), (k, 9), (v, 9))]
+    e = np.exp(np.einsum("bqhd,bthd->bhqt", *wide[:2]) / 2)
+    expected = np.einsum("bhqt,bthd->bqhd", e / e.sum(-1, keepdims=True), wide[2])
+    for kernel in (Dense(), Blocked(4)):
+        found = jax.jit(lambda kernel=kernel: kernel.attend(q, k, v, seen, Scores(0.5), None))()
+        np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_dropped_probabilities_keep_their_mean() -> None:
@@ -208,10 +173,10 @@ def test_dropped_probabilities_keep_their_mean() -> None:
     length, rate, rows = 64, 0.25, 32
     q = jnp.zeros((rows, length, 1, 1))
     v = jnp.ones((rows, length, 1, 1))
-    where = places(length, None)
+    where = Places(jnp.arange(length)[None])
     visibility = Visibility(Full(), where, where, plain=True)
     attend = jax.jit(
-        lambda key: Blocked(16).attend(q, q, v, visibility, None, Dropout(rate, key))
+        lambda key: Blocked(16).attend(q, q, v, visibility, Scores(1.0), Dropout(rate, key))
     )
     found = np.asarray(attend(jax.random.key(3)))
     counts = found * (1 - rate) * length
@@ -223,13 +188,19 @@ def test_dropped_probabilities_keep_their_mean() -> None:
 
 
 def test_bfloat16_keeps_its_format_and_sums_in_float32() -> None:
-    values = drawn(16, 4, 2, None)
-    q, k, v = (jnp.asarray(values[name], jnp.bfloat16) for name in ("q", "k", "v"))
-    where = places(16, None)
+    case = Case(Causal(), 16, 4, 2)
+    given = attention_reference.values(case)
+    q, k, v = (jnp.asarray(given[name], jnp.bfloat16) for name in ("q", "k", "v"))
+    where = Places(jnp.arange(16)[None])
     visibility = Visibility(Causal(), where, where, plain=True)
-    found = Blocked(8).attend(q, k, v, visibility, None, None)
+    found = Blocked(8).attend(q, k, v, visibility, Scores(case.head_dim**-0.5), None)
     assert found.dtype == jnp.bfloat16
-    rounded = (np.asarray(x, np.float64) for x in (q, k, v))
-    seen = visible(Causal(), 16, None)
-    expected = reference(*rounded, seen, np.zeros((4, 16, 16)), values["up"])["output"]
+    rounded = {name: np.asarray(x, np.float64) for name, x in zip("qkv", (q, k, v), strict=True)}
+    expected = attention_reference.reference(case, given | rounded)["output"]
     np.testing.assert_allclose(np.asarray(found, np.float64), expected, atol=0.02)
+
+
+@pytest.mark.parametrize("block", [0, -4])
+def test_a_block_holds_a_query(block: int) -> None:
+    with pytest.raises(ValueError, match=f"Blocked.block is {block}; a block holds at least 1 query"):
+        Blocked(block)

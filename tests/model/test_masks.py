@@ -2,40 +2,84 @@
 
 from collections.abc import Callable
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.masks import And, Causal, Full, Mask, Not, Or, Places, Segments, SlidingWindow
+from model.masks import (
+    And,
+    Causal,
+    Chunked,
+    DilatedWindow,
+    Fixed,
+    Full,
+    Global,
+    Mask,
+    Not,
+    Or,
+    Places,
+    Prefix,
+    RandomBlocks,
+    Retention,
+    Segments,
+    Sinks,
+    SlidingWindow,
+    Strided,
+    Window,
+)
 
 # May a query at i in segment a see a key at j in segment b?
 Rule = Callable[[int, int, int, int], bool]
+Pair = tuple[Mask, Rule]
 
 
-def conjunction(pair: tuple[tuple[Mask, Rule], tuple[Mask, Rule]]) -> tuple[Mask, Rule]:
+def conjunction(pair: tuple[Pair, Pair]) -> Pair:
     (left, one), (right, other) = pair
     return left & right, lambda *place: one(*place) and other(*place)
 
 
-def disjunction(pair: tuple[tuple[Mask, Rule], tuple[Mask, Rule]]) -> tuple[Mask, Rule]:
+def disjunction(pair: tuple[Pair, Pair]) -> Pair:
     (left, one), (right, other) = pair
     return left | right, lambda *place: one(*place) or other(*place)
 
 
-def negation(of: tuple[Mask, Rule]) -> tuple[Mask, Rule]:
+def negation(of: Pair) -> Pair:
     mask, rule = of
     return ~mask, lambda *place: not rule(*place)
 
 
-def window(size: int) -> tuple[Mask, Rule]:
+def window(size: int) -> Pair:
     return SlidingWindow(size), lambda i, j, a, b: i - j < size
+
+
+def sparse(kind: int, n: int, m: int) -> Pair:
+    """One of the patterns, of these two numbers."""
+    stride, few = n + m, m
+    return [
+        (Prefix(n), lambda i, j, a, b: j in range(n)),
+        (Sinks(n), lambda i, j, a, b: j in range(n)),
+        (Chunked(n), lambda i, j, a, b: any(i in chunk and j in chunk for chunk in stretches(n))),
+        (Window(n, m), lambda i, j, a, b: j in range(i - n, i + m + 1)),
+        (Global(n), lambda i, j, a, b: i in range(n) or j in range(n)),
+        (DilatedWindow(n, m), lambda i, j, a, b: j in {i + m * step for step in range(1 - n, n)}),
+        (Strided(n), lambda i, j, a, b: abs(i - j) in {*range(n), *range(0, 99, n)}),
+        (
+            Fixed(stride, few),
+            lambda i, j, a, b: any(j in s and (i in s or j in s[-few:]) for s in stretches(stride)),
+        ),
+    ][kind]
+
+
+def stretches(size: int) -> list[range]:
+    return [range(start, start + size) for start in range(0, 50, size)]
 
 
 CAUSAL = (Causal(), lambda i, j, a, b: j <= i)
 FULL = (Full(), lambda i, j, a, b: True)
 SEGMENTS = (Segments(), lambda i, j, a, b: a == b)
+patterns = st.builds(sparse, st.integers(0, 7), st.integers(1, 9), st.integers(1, 5))
 
 
 def composed(*leaves: st.SearchStrategy) -> st.SearchStrategy:
@@ -50,10 +94,8 @@ def composed(*leaves: st.SearchStrategy) -> st.SearchStrategy:
     )
 
 
-plain = composed(st.just(CAUSAL), st.just(FULL), st.integers(1, 15).map(window))
-masks = composed(
-    st.just(CAUSAL), st.just(FULL), st.just(SEGMENTS), st.integers(1, 15).map(window)
-)
+plain = composed(st.just(CAUSAL), st.just(FULL), st.integers(1, 15).map(window), patterns)
+masks = composed(st.just(CAUSAL), st.just(FULL), st.just(SEGMENTS), st.integers(1, 15).map(window), patterns)
 
 
 @st.composite
@@ -80,9 +122,12 @@ def segmentations(keys: int, rng: np.random.Generator) -> list[list[int]]:
     return chosen + [np.sort(rng.integers(0, n, keys)).tolist() for n in (2, 4)]
 
 
-@pytest.mark.parametrize(("mask", "rule"), [CAUSAL, FULL, SEGMENTS, window(1), window(4)])
+@pytest.mark.parametrize(
+    ("mask", "rule"),
+    [CAUSAL, FULL, SEGMENTS, window(1), window(4), *(sparse(kind, 3, 2) for kind in range(8))],
+)
 def test_each_mask_is_its_loop(mask: Mask, rule: Rule) -> None:
-    assert mask.dense(7, 7).tolist() == looped(rule, 7, 7, [0] * 7, [0] * 7).tolist()
+    assert mask.dense(13, 13).tolist() == looped(rule, 13, 13, [0] * 13, [0] * 13).tolist()
     assert mask.dense(3, 7).tolist() == looped(rule, 3, 7, [0] * 3, [0] * 7).tolist()
 
 
@@ -101,7 +146,7 @@ def test_dense_by_hand() -> None:
 
 
 @given(pair=plain, size=sizes())
-def test_compositions_are_their_loops(pair: tuple[Mask, Rule], size: tuple[int, int]) -> None:
+def test_compositions_are_their_loops(pair: Pair, size: tuple[int, int]) -> None:
     mask, rule = pair
     queries, keys = size
     expected = looped(rule, queries, keys, [0] * queries, [0] * keys)
@@ -109,9 +154,7 @@ def test_compositions_are_their_loops(pair: tuple[Mask, Rule], size: tuple[int, 
 
 
 @given(pair=masks, size=sizes(), seed=st.integers(0, 99))
-def test_compositions_with_segments_are_their_loops(
-    pair: tuple[Mask, Rule], size: tuple[int, int], seed: int
-) -> None:
+def test_compositions_with_segments_are_their_loops(pair: Pair, size: tuple[int, int], seed: int) -> None:
     mask, rule = pair
     queries, keys = size
     for segments in segmentations(keys, np.random.default_rng(seed)):
@@ -122,89 +165,50 @@ def test_compositions_with_segments_are_their_loops(
         assert np.array_equal(allowed, looped(rule, queries, keys, own, segments))
 
 
-def test_masks_work_on_traced_arrays() -> None:
-    mask = ~(Causal() & SlidingWindow(3)) | Segments()
-    index, segment = np.arange(6), np.array([1, 1, 2, 2, 2, 0])
+@pytest.mark.parametrize("kind", range(9))
+def test_masks_work_on_traced_arrays(kind: int) -> None:
+    mask = sparse(kind, 3, 2)[0] if kind < 8 else RandomBlocks(2, 2, seed=5)
+    mask = ~(Causal() & SlidingWindow(3)) & mask | Segments()
+    index, segment = np.arange(12), np.array([1, 1, 2, 2, 2, 0] * 2)
     expected = mask.allowed(
         Places(index[:, None], segment[:, None]), Places(index[None], segment[None])
     )
-    index, segment = jnp.asarray(index), jnp.asarray(segment)
-    traced = mask.allowed(
-        Places(index[:, None], segment[:, None]), Places(index[None], segment[None])
-    )
+    traced = jax.jit(
+        lambda index, segment: mask.allowed(
+            Places(index[:, None], segment[:, None]), Places(index[None], segment[None])
+        )
+    )(index, segment)
     assert np.array_equal(np.asarray(traced), expected)
 
 
-@given(pair=masks, size=sizes(), block=st.integers(1, 9), seed=st.integers(0, 99))
-def test_block_maps_hold_under_any_segmentation(
-    pair: tuple[Mask, Rule], size: tuple[int, int], block: int, seed: int
-) -> None:
-    mask, rule = pair
-    queries, keys = size
-    blocks = mask.blocks(queries, keys, block)
-    assert blocks.dtype == np.int8
-    assert blocks.shape == (-(-queries // block), -(-keys // block))
-    for segments in segmentations(keys, np.random.default_rng(seed)):
-        dense = looped(rule, queries, keys, segments[-queries:], segments)
-        for row in range(blocks.shape[0]):
-            for column in range(blocks.shape[1]):
-                part = dense[row * block : (row + 1) * block, column * block : (column + 1) * block]
-                if blocks[row, column] == 0:
-                    assert not part.any()
-                elif blocks[row, column] == 2:
-                    assert part.all()
-                else:
-                    assert blocks[row, column] == 1
-
-
-@given(pair=plain, size=sizes(), block=st.integers(1, 9))
-def test_block_maps_are_exact_without_segments(
-    pair: tuple[Mask, Rule], size: tuple[int, int], block: int
-) -> None:
-    mask, rule = pair
-    queries, keys = size
-    dense = looped(rule, queries, keys, [0] * queries, [0] * keys)
-    expected = [
-        [
-            int(part.any()) + int(part.all())
-            for column in range(0, keys, block)
-            for part in [dense[row : row + block, column : column + block]]
-        ]
-        for row in range(0, queries, block)
-    ]
-    assert mask.blocks(queries, keys, block).tolist() == expected
-
-
-def test_block_map_by_hand() -> None:
-    mask = Causal() & SlidingWindow(5)
-    assert mask.blocks(10, 10, 3).tolist() == [
-        [1, 0, 0, 0],
-        [1, 1, 0, 0],
-        [1, 1, 1, 0],
-        [0, 1, 2, 2],
-    ]
-    assert (mask & Segments()).blocks(10, 10, 3).max() == 1
-    assert (Causal() | ~Segments()).blocks(6, 6, 3).tolist() == [[1, 1], [2, 1]]
-
-
 @given(pair=masks, length=st.integers(1, 25))
-def test_nothing_behind_the_reach_is_seen(pair: tuple[Mask, Rule], length: int) -> None:
+def test_no_key_is_seen_once_it_is_given_up(pair: Pair, length: int) -> None:
+    """Beyond its retention no key is seen, and what is held only shrinks: so neither is it later."""
     mask, rule = pair
-    reach = mask.reach()
+    first, latest = mask.retention()
+    assert mask.retention().size == (np.inf if latest is None else first + latest)
+    if latest is None:
+        return
     for segments in segmentations(length, np.random.default_rng(length)):
         dense = looped(rule, length, length, segments, segments)
-        if reach is not None:
-            for i in range(length):
-                assert not any(dense[i, j] for j in range(i + 1) if i - j >= reach)
+        for query in range(length):
+            given_up = range(first, query - latest + 1)
+            assert not any(dense[later, key] for later in range(query, length) for key in given_up)
 
 
-def test_reach_by_hand() -> None:
-    near, far = SlidingWindow(3), SlidingWindow(9)
-    assert near.reach() == 3
-    assert Causal().reach() is None and Full().reach() is None and Segments().reach() is None
-    assert (Causal() & near).reach() == 3 and (near & far).reach() == 3
-    assert (near | far).reach() == 9 and (Causal() | near).reach() is None
-    assert (~near).reach() is None
+def test_retention_by_hand() -> None:
+    near, far, everything = SlidingWindow(3), SlidingWindow(9), Retention(0, None)
+    assert near.retention() == Retention(0, 3)
+    for mask in (Causal(), Full(), Segments(), Causal() | near, ~near, Strided(4), Fixed(4, 1), Causal() | Prefix(3)):
+        assert mask.retention() == everything
+    assert (Causal() & near).retention() == Retention(0, 3) == (near & far).retention()
+    assert (near | far).retention() == Retention(0, 9)
+    streaming = Causal() & (Sinks(4) | SlidingWindow(1024))
+    assert streaming.retention() == Retention(4, 1024) and streaming.retention().size == 1028
+    assert (Causal() & (Global(2) | Window(5, 5))).retention() == Retention(2, 6)
+    assert (Causal() & Chunked(16) & Segments()).retention() == Retention(0, 16)
+    assert (Causal() & DilatedWindow(3, 4)).retention() == Retention(0, 9)
+    assert (Sinks(4) & SlidingWindow(2)).retention() == Retention(0, 2)
 
 
 @pytest.mark.parametrize("length", [1, 2, 17, 64])

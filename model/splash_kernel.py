@@ -1,0 +1,114 @@
+"""A mask of the algebra as Pallas' splash attention takes one, and the kernel made for it."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as pallas
+from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask
+
+from model.masks import AnyArray, Mask, Places, Stretch
+
+# The name under which a rematerialisation policy can keep the output and the log of each softmax sum.
+KEPT = "splash"
+segment_ids = pallas.SegmentIds
+
+
+class SplashMask(splash_attention_mask.Mask):
+    """A mask of this code base for one row, evaluated a block at a time.
+
+    Rows padded to whole blocks repeat the last real query, so that none is without keys; padded keys are seen by none.
+    """
+
+    def __init__(self, mask: Mask, queries: int, keys: int, shape: tuple[int, int]) -> None:
+        self.mask, self.queries, self.keys, self._shape = mask, queries, keys, shape
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Padded queries and keys."""
+        return self._shape
+
+    def _identity(self) -> tuple[Any, ...]:
+        return self.mask, self.queries, self.keys, self._shape
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SplashMask) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def __getitem__(self, index: tuple[slice, slice]) -> np.ndarray:
+        """Boolean for a block; one that the mask's bounds decide is not evaluated."""
+        (top, bottom, _), (left, right, _) = (
+            part.indices(size) for part, size in zip(index, self._shape, strict=True)
+        )
+        rows, columns = (np.minimum([top, bottom - 1], self.queries - 1), np.array([left, right - 1]))
+        bounds = self.mask.bounds(Stretch(rows[:1], rows[1:]), Stretch(columns[:1], columns[1:]))
+        if not bounds.possible[0] or left >= self.keys:
+            return _constant(False, (bottom - top, right - left))
+        if bounds.certain[0] and right <= self.keys:
+            return _constant(True, (bottom - top, right - left))
+        query = np.minimum(np.arange(top, bottom), self.queries - 1)[:, None]
+        key = np.arange(left, right)[None]
+        return np.asarray(self.mask.allowed(Places(query), Places(key)) & (key < self.keys))
+
+
+class ComputedMask(SplashMask):
+    """One that the kernel computes from indices, rather than read it from memory in blocks."""
+
+    @property
+    def q_sequence(self) -> np.ndarray:
+        """Index of each query."""
+        return np.minimum(np.arange(self._shape[0], dtype=np.int32), self.queries - 1)
+
+    @property
+    def mask_function(self) -> Callable[[AnyArray, AnyArray], AnyArray]:
+        """The rule, for indices of queries and keys."""
+        return _Computed(self.mask, self.keys, self._shape[1])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Computed:
+    mask: Mask
+    keys: int
+    padded: int
+
+    def __call__(self, query: AnyArray, key: AnyArray) -> AnyArray:
+        seen = self.mask.allowed(Places(query), Places(key))
+        return seen if self.keys == self.padded else seen & (key < self.keys)
+
+
+@functools.lru_cache(maxsize=16)
+def _constant(value: bool, shape: tuple[int, int]) -> np.ndarray:
+    return np.full(shape, value)
+
+
+@functools.lru_cache(maxsize=64)
+def splash_kernel(
+    mask: Mask,
+    queries: int,
+    keys: int,
+    heads: int,
+    padded: tuple[int, int],
+    sizes: tuple[tuple[str, Any], ...],
+    softcap: float,
+    computed: bool,
+    interpret: bool,
+) -> Any:
+    """The kernel for `heads` heads of one row, with its maps of blocks; `sizes` are those of Pallas, by name."""
+    of_row = (ComputedMask if computed else SplashMask)(mask, queries, keys, padded)
+    # Outside of any trace, and in NumPy, so that the maps can serve every later trace.
+    with jax.ensure_compile_time_eval():
+        made = pallas.make_splash_mha(
+            splash_attention_mask.MultiHeadMask([of_row] * heads),
+            block_sizes=pallas.BlockSizes(**dict(sizes)),
+            attn_logits_soft_cap=softcap or None,
+            head_shards=1,
+            q_seq_shards=1,
+            residual_checkpoint_name=KEPT,
+            interpret=interpret,
+        )
+        return jax.tree.map(np.asarray, made)

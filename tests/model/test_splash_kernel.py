@@ -1,0 +1,26 @@
+"""Masks as splash attention takes them, block by block."""
+
+import numpy as np
+import pytest
+
+from model.masks import Causal, Chunked, Global, Mask, Places, RandomBlocks, SlidingWindow
+from model.splash_kernel import ComputedMask, SplashMask
+
+BIGBIRD = Causal() & (Global(8) | SlidingWindow(40) | RandomBlocks(16, 1))
+
+
+@pytest.mark.parametrize("kind", [SplashMask, ComputedMask])
+@pytest.mark.parametrize("mask", [Causal() & SlidingWindow(9), BIGBIRD, Causal() & Chunked(7)], ids=str)
+def test_blocks_of_a_row_are_the_masks(mask: Mask, kind: type) -> None:
+    """Padded queries are the last one, and padded keys are seen by none."""
+    ours = kind(mask, 45, 40, (60, 50))
+    dense = np.asarray(mask.allowed(Places(np.minimum(np.arange(60), 44)[:, None]), Places(np.arange(50)[None])))
+    dense = dense & (np.arange(50) < 40)
+    for top in range(0, 60, 5):
+        for left in range(0, 50, 10):
+            assert np.array_equal(ours[top : top + 5, left : left + 10], dense[top : top + 5, left : left + 10])
+    assert ours == kind(mask, 45, 40, (60, 50)) and hash(ours) == hash(kind(mask, 45, 40, (60, 50)))
+    assert ours != kind(mask, 45, 41, (60, 50))
+    if kind is ComputedMask:
+        index = ours.q_sequence
+        assert np.array_equal(ours.mask_function(index[:, None], np.arange(50)[None]), dense)

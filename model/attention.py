@@ -11,9 +11,9 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from model.cache import mark, slot_of, write
-from model.cpu_attention import Recomputed
 from model.feedforward import shifted
-from model.kernels import Dense, Dropout, Kernel, Scores, Visibility
+from model.fused import kernel_for
+from model.kernels import Dropout, Kernel, Scores, Visibility
 from model.layers import linear
 from model.masks import Causal, Mask, Places
 from model.mixing import Kept, Mixing, Step
@@ -192,7 +192,7 @@ class AttentionLayer(nnx.Module):
 
 def kernel_of(chosen: Kernel | None) -> Kernel:
     """The chosen way to compute attention, or the platform's."""
-    return chosen or (Recomputed() if platform() == "cpu" else Dense())
+    return chosen or kernel_for(platform())
 
 
 def within_row(mask: Mask, step: Step) -> Visibility:
@@ -210,8 +210,7 @@ def within_row(mask: Mask, step: Step) -> Visibility:
 def looks_ahead(mask: Mask) -> bool:
     """Whether a query may see a later key, so that padding on the right has to be hidden from it."""
     tried = 512
-    query, key = Places(np.arange(tried)[:, None]), Places(np.arange(tried)[None])
-    return bool(np.triu(np.broadcast_to(mask.bounds(query, key).possible, (tried, tried)), 1).any())
+    return bool(np.triu(mask.blocks(tried, tried, 1) > 0, 1).any())
 
 
 def written(kept: Kept, new: Kept, step: Step, mask: Mask) -> Kept:

@@ -164,3 +164,48 @@ class Stacked(Form):
         """Each expert's by the form."""
         (tensor,) = ours
         return [self.form.to_theirs([tensor[i]])[0] for i in range(tensor.shape[0])]
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadParts(Form):
+    """[n (d1 + d2 + ...), e] to several [e, n, di]: a torch Linear whose heads hold one part after the other.
+
+    Attributes:
+      heads: n.
+      sizes: d1, d2, ...
+    """
+
+    heads: int
+    sizes: tuple[int, ...]
+
+    def to_ours(self, theirs: Tensors) -> list[Any]:
+        """Turned, split by head, then into parts."""
+        (tensor,) = theirs
+        whole = tensor.T.reshape(tensor.shape[1], self.heads, sum(self.sizes))
+        return list(_library(tensor).split(whole, np.cumsum(self.sizes)[:-1].tolist(), axis=2))
+
+    def to_theirs(self, ours: Tensors) -> list[Any]:
+        """Parts joined in each head, heads joined, and turned."""
+        whole = _library(ours[0]).concatenate(list(ours), axis=2)
+        return [whole.reshape(whole.shape[0], -1).T]
+
+
+@dataclasses.dataclass(frozen=True)
+class Alternating(Form):
+    """[..., parts * m] to several [..., m]: the entries of a last axis belong to the parts in turn.
+
+    Attributes:
+      parts: their number.
+    """
+
+    parts: int
+
+    def to_ours(self, theirs: Tensors) -> list[Any]:
+        """Every entry that is a part's."""
+        (tensor,) = theirs
+        return [tensor[..., part :: self.parts] for part in range(self.parts)]
+
+    def to_theirs(self, ours: Tensors) -> list[Any]:
+        """Entries in turn."""
+        whole = _library(ours[0]).stack(list(ours), axis=-1)
+        return [whole.reshape(*whole.shape[:-2], -1)]

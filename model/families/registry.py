@@ -1,12 +1,15 @@
 """The families, by name and by the model class that a config.json names."""
 
 from model.families.bert import Bert, Roberta
+from model.families.deepseek import DeepSeekV3
 from model.families.family import Family
+from model.families.gpt_oss import GptOss
 from model.families.llama import Llama, Mistral
+from model.families.mixtral import Mixtral
 from model.families.published import FamilyError, Published
 from model.families.t5 import T5
 
-FAMILIES: tuple[Family, ...] = (Llama(), Mistral(), Bert(), Roberta(), T5())
+FAMILIES: tuple[Family, ...] = (Llama(), Mistral(), Mixtral(), DeepSeekV3(), GptOss(), Bert(), Roberta(), T5())
 
 
 def family_of(published: Published) -> Family:

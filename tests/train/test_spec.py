@@ -169,7 +169,7 @@ def test_changes_are_made_before_they_are_checked(experiment: Experiment) -> Non
         ("model.norm=BatchNorm()", "model.norm: there is no type 'BatchNorm' here; there is LayerNorm, RMSNorm"),
         ("model.norm=Causal()", "no type 'Causal' here; there is LayerNorm, RMSNorm"),
         ("model.attention=Causal()", "no type 'Causal' here; there is Attention, CrossAttention, Interleaved"),
-        ("model.attention.mask=Rope()", "no type 'Rope' here; there is And, Causal, Full, Not, Or"),
+        ("model.attention.mask=Rope()", "no type 'Rope' here; there is And, Causal, Chunked, .*Window"),
         ("model.norm=LayerNorm", "model.norm: .*'LayerNorm' is a bare word; write a call, 'LayerNorm..'"),
         ("model.norm=LayerNorm(biass=true)", "LayerNorm has no 'biass'; did you mean 'bias'"),
         ("model.norm=RMSNorm(1, 2, 3)", "RMSNorm takes 2 values, 3 are given"),

@@ -141,6 +141,11 @@ class TransformerConfig:
         limits = [(limit, m.positions) for m in self.mixings if (limit := m.positions.limit()) is not None]
         return min(limits, key=lambda found: found[0], default=None)
 
+    def skipped(self, sequence: int, block: int = 128) -> float:
+        """Share of the blocks of attention, over all layers, that masks empty and kernels do not compute."""
+        shares = [_skipped(layers.attention, sequence, block) for layers in self.blocks]
+        return sum(shares) / len(shares)
+
     def flops_per_token(self, sequence: int) -> float:
         """Model FLOPs to train on one token: 6 a matmul weight, and 6 a multiplication in attention.
 
@@ -153,6 +158,11 @@ class TransformerConfig:
             seen = _density(block.attention, sequence)
             total += 6.0 * matmuls + 6.0 * seen * block.attention.features_per_key(self.embed)
         return total
+
+
+@functools.lru_cache(maxsize=64)
+def _skipped(mixing: Mixing, sequence: int, block: int) -> float:
+    return mixing.mask.skipped(sequence, block)
 
 
 @functools.lru_cache(maxsize=64)

@@ -69,7 +69,11 @@ def train(
     abstract = abstract_state(blueprint, optimizer, layout)
     flops = experiment.model.flops_per_token(batch.sequence)
     mesh = " x ".join(f"{axis} {size}" for axis, size in layout.mesh.shape.items())
-    say(f"model: {blueprint.count():,} weights, {flops:,.0f} FLOPs a token, on {mesh} ({layout.platform})")
+    skipped = experiment.model.skipped(batch.sequence)
+    say(
+        f"model: {blueprint.count():,} weights, {flops:,.0f} FLOPs a token, {skipped:.0%} of attention's blocks "
+        f"skipped, on {mesh} ({layout.platform})"
+    )
     for note in blueprint.undivided(layout):
         say(f"model: kept whole on every device: {note}")
 

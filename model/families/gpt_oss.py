@@ -53,6 +53,8 @@ class GptOss(Llama):
                 positions=rope(published), bias=bias, output_bias=bias, sinks=True,
             )  # fmt: skip
 
+        alpha, limit = get("swiglu_alpha", 1.702), get("swiglu_limit", 7.0)
+        expert = ClampedSwiGLU(get("intermediate_size"), bias=True, alpha=alpha, limit=limit)
         kinds = layer_types(published, layers, ("sliding_attention", "full_attention"))
         return TransformerConfig(
             layers=layers,
@@ -60,12 +62,7 @@ class GptOss(Llama):
             vocab=get("vocab_size"),
             attention=planned(kinds, {"sliding_attention": attention(True), "full_attention": attention(False)}),
             feedforward=MoE(
-                get("num_local_experts"),
-                get("num_experts_per_tok"),
-                ClampedSwiGLU(
-                    get("intermediate_size"), bias=True, alpha=get("swiglu_alpha", 1.702), limit=get("swiglu_limit", 7.0)
-                ),
-                SoftmaxOfChosen(),
+                get("num_local_experts"), get("num_experts_per_tok"), expert, SoftmaxOfChosen()
             ),
             norm=RMSNorm(get("rms_norm_eps", 1e-5)),
             tie_embeddings=bool(get("tie_word_embeddings", False)),

@@ -202,8 +202,9 @@ def within_row(mask: Mask, step: Step) -> Visibility:
     places = Places(index, step.segment)
     if step.length is None or not looks_ahead(mask):
         return Visibility(mask, places, places, plain=True)
+    index = jnp.broadcast_to(index, step.position.shape)
     real = Places(jnp.where(index < step.length[:, None], index, -1), step.segment)
-    return Visibility(mask & _Filled(), places, real, plain=False)
+    return Visibility(mask & _Filled(), Places(index, step.segment), real, plain=False)
 
 
 @functools.cache

@@ -146,6 +146,57 @@ class Joined(Form):
 
 
 @dataclasses.dataclass(frozen=True)
+class JoinedByHead(Form):
+    """One tensor of theirs whose first axis holds for each head its rows of several of ours; a form for each.
+
+    GPT-NeoX keeps [n 3 d, e]: query, key and value of head 0, then those of head 1.
+
+    Attributes:
+      heads: n.
+      forms: the form of each part.
+    """
+
+    heads: int
+    forms: tuple[Form, ...]
+
+    def to_ours(self, theirs: Tensors) -> list[Any]:
+        """The rows of each part collected, then its form."""
+        (tensor,) = theirs
+        rest = tensor.shape[1:]
+        split = tensor.reshape(self.heads, len(self.forms), -1, *rest)
+        parts = [split[:, i].reshape(-1, *rest) for i in range(len(self.forms))]
+        return [form.to_ours([part])[0] for form, part in zip(self.forms, parts, strict=True)]
+
+    def to_theirs(self, ours: Tensors) -> list[Any]:
+        """Each part by its form, then their rows head by head."""
+        parts = [form.to_theirs([part])[0] for form, part in zip(self.forms, ours, strict=True)]
+        rest = parts[0].shape[1:]
+        by_head = [part.reshape(self.heads, -1, *rest) for part in parts]
+        return [_library(parts[0]).stack(by_head, axis=1).reshape(-1, *rest)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Then(Form):
+    """One form after another, counted from theirs to ours.
+
+    Attributes:
+      first: the one next to their tensors.
+      second: the one next to ours.
+    """
+
+    first: Form
+    second: Form
+
+    def to_ours(self, theirs: Tensors) -> list[Any]:
+        """First the first."""
+        return self.second.to_ours(self.first.to_ours(theirs))
+
+    def to_theirs(self, ours: Tensors) -> list[Any]:
+        """First the second."""
+        return self.first.to_theirs(self.second.to_theirs(ours))
+
+
+@dataclasses.dataclass(frozen=True)
 class Stacked(Form):
     """Several tensors of theirs, one an expert, that are one of ours with a leading axis.
 

@@ -1,10 +1,20 @@
 """The families, by name and by the model class that a config.json names."""
 
 from model.families.family import Family
+from model.families.gemma import Gemma
+from model.families.gemma2 import Gemma2
+from model.families.gemma3 import Gemma3
+from model.families.gpt2 import GPT2
+from model.families.gpt_neox import GPTNeoX
 from model.families.llama import Llama, Mistral
+from model.families.olmo2 import Olmo2
+from model.families.phi3 import Phi3
 from model.families.published import FamilyError, Published
+from model.families.qwen import Qwen2, Qwen3
 
-FAMILIES: tuple[Family, ...] = (Llama(), Mistral())
+FAMILIES: tuple[Family, ...] = (
+    Llama(), Mistral(), Qwen2(), Qwen3(), Gemma(), Gemma2(), Gemma3(), Phi3(), Olmo2(), GPT2(), GPTNeoX(),
+)  # fmt: skip
 
 
 def family_of(published: Published) -> Family:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from tests.model.families.cases_dense import DENSE
+
 _TINY = {"vocab_size": 97, "hidden_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 80}
 
 LLAMA: dict[str, dict[str, Any]] = {
@@ -25,4 +27,4 @@ LLAMA: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-CASES: dict[str, dict[str, Any]] = {**LLAMA}
+CASES: dict[str, dict[str, Any]] = {**LLAMA, **DENSE}

@@ -5,17 +5,18 @@ from typing import Any, ClassVar
 
 from model.balance import BalanceBias
 from model.config import TransformerConfig
-from model.families.forms import HeadParts, HeadsIn, HeadsOut, Joined, Transposed
+from model.families.forms import HeadsIn, HeadsOut, Joined, JoinedByHead, Transposed
 from model.families.link import Link, link
 from model.families.llama import Llama
 from model.families.mixtral import expert_links
 from model.families.published import Published
-from model.families.rope import published_rope, rope
+from model.families.rope import published_rope
 from model.feedforward import FeedForwardPlan, GatedMLP, LeadingFeedForward
 from model.latent_attention import LatentAttention
+from model.mixing import MixingPlan
 from model.moe import MoE
 from model.norms import RMSNorm
-from model.precision import Precision
+from model.positions import Rope
 from model.router import Sigmoid
 
 
@@ -39,38 +40,28 @@ class DeepSeekV3(Llama):
         },
     }  # fmt: skip
 
-    def config(self, published: Published) -> TransformerConfig:
-        """Reads a DeepseekV3Config."""
+    def attention(self, published: Published) -> MixingPlan:
+        """Latent attention."""
         get = published.get
-        published.only("hidden_act", "silu")
         published.only("attention_bias", False)
+        return LatentAttention(
+            get("num_attention_heads"),
+            kv_rank=get("kv_lora_rank"),
+            query_rank=get("q_lora_rank", 0),
+            plain_dim=get("qk_nope_head_dim"),
+            rotary_dim=get("qk_rope_head_dim"),
+            value_dim=get("v_head_dim"),
+            positions=self.rope(published, interleaved=bool(get("rope_interleave", True))),
+            norm=RMSNorm(1e-6),
+        )
+
+    def feedforward(self, published: Published) -> FeedForwardPlan:
+        """Dense layers first, then experts."""
+        get = published.get
         published.only("scoring_func", "sigmoid")
         published.only("topk_method", "noaux_tc")
         published.only("moe_layer_freq", 1)
-        return TransformerConfig(
-            layers=get("num_hidden_layers"),
-            embed=get("hidden_size"),
-            vocab=get("vocab_size"),
-            attention=LatentAttention(
-                get("num_attention_heads"),
-                kv_rank=get("kv_lora_rank"),
-                query_rank=get("q_lora_rank", 0),
-                plain_dim=get("qk_nope_head_dim"),
-                rotary_dim=get("qk_rope_head_dim"),
-                value_dim=get("v_head_dim"),
-                positions=rope(published, interleaved=bool(get("rope_interleave", True))),
-                norm=RMSNorm(1e-6),
-            ),
-            feedforward=self._feedforward(published),
-            norm=RMSNorm(get("rms_norm_eps", 1e-6)),
-            tie_embeddings=bool(get("tie_word_embeddings", False)),
-            init_std=get("initializer_range", 0.02),
-            precision=Precision(compute="float32"),
-        )
-
-    def _feedforward(self, published: Published) -> FeedForwardPlan:
-        get = published.get
-        dense, expert = GatedMLP(get("intermediate_size")), GatedMLP(get("moe_intermediate_size"))
+        dense, expert = super().feedforward(published), GatedMLP(get("moe_intermediate_size"))
         router = Sigmoid(
             get("n_group", 1), get("topk_group", 1), bool(get("norm_topk_prob", True)),
             float(get("routed_scaling_factor", 1.0)),
@@ -86,10 +77,10 @@ class DeepSeekV3(Llama):
 
     def keys(self, config: TransformerConfig) -> dict[str, Any]:
         """The keys of a config.json."""
-        attention, last = config.attention.at(0), config.feedforward.at(config.layers - 1)
-        first = next((i for i in range(config.layers) if isinstance(config.feedforward.at(i), MoE)), config.layers)
-        dense = config.feedforward.at(0)
-        keys = {
+        attention = self.part(config.attention.at(0), LatentAttention, "attention")
+        norm = self.part(config.norm, RMSNorm, "norm")
+        positions = self.part(attention.positions, Rope, "attention.positions")
+        return {
             "architectures": [self.architectures[0]],
             "model_type": self.name,
             "num_hidden_layers": config.layers,
@@ -102,27 +93,36 @@ class DeepSeekV3(Llama):
             "qk_nope_head_dim": attention.plain_dim,
             "qk_rope_head_dim": attention.rotary_dim,
             "v_head_dim": attention.value_dim,
-            "rope_interleave": attention.positions.interleaved,
-            "first_k_dense_replace": first,
-            "intermediate_size": (last.expert if first == 0 else dense).hidden,
-            "rms_norm_eps": config.norm.eps,
+            "rope_interleave": positions.interleaved,
+            "attention_bias": False,
+            "rms_norm_eps": norm.eps,
             "tie_word_embeddings": config.tie_embeddings,
             "initializer_range": config.init_std,
-            "attention_bias": False,
-            **published_rope(attention.positions),
+            **self.feedforward_keys(config),
+            **published_rope(positions),
         }
-        if first < config.layers:
-            keys |= {
-                "moe_intermediate_size": last.expert.hidden,
-                "n_routed_experts": last.experts,
-                "num_experts_per_tok": last.top_k,
-                "n_shared_experts": last.shared.hidden // last.expert.hidden,
-                "n_group": last.router.groups,
-                "topk_group": last.router.kept_groups,
-                "norm_topk_prob": last.router.normalise,
-                "routed_scaling_factor": last.router.scale,
-            }
-        return keys
+
+    def feedforward_keys(self, config: TransformerConfig) -> dict[str, Any]:
+        """Those of dense layers and experts."""
+        layers = [config.feedforward.at(i) for i in range(config.layers)]
+        first = next((i for i, layer in enumerate(layers) if isinstance(layer, MoE)), len(layers))
+        moe = self.part(layers[-1], MoE, "feedforward")
+        router = self.part(moe.router, Sigmoid, "feedforward.router")
+        shared = self.part(moe.shared, GatedMLP, "feedforward.shared")
+        dense = self.part(layers[0], GatedMLP, "feedforward") if first else moe.expert
+        return {
+            "first_k_dense_replace": first,
+            "intermediate_size": dense.hidden,
+            "hidden_act": "silu",
+            "moe_intermediate_size": moe.expert.hidden,
+            "n_routed_experts": moe.experts,
+            "num_experts_per_tok": moe.top_k,
+            "n_shared_experts": shared.hidden // moe.expert.hidden,
+            "n_group": router.groups,
+            "topk_group": router.kept_groups,
+            "norm_topk_prob": router.normalise,
+            "routed_scaling_factor": router.scale,
+        }
 
     def attention_links(self, config: TransformerConfig, block: int) -> Iterator[Link]:
         """Down to the vectors and up to the heads."""
@@ -142,7 +142,7 @@ class DeepSeekV3(Llama):
         yield Link(
             (f"{ours}.key_up", f"{ours}.value_up"),
             (f"{theirs}.kv_b_proj.weight",),
-            HeadParts(spec.heads, (spec.plain_dim, spec.value_dim)),
+            JoinedByHead(spec.heads, (HeadsIn(spec.heads),) * 2, (spec.plain_dim, spec.value_dim)),
         )
         yield link(f"{ours}.output", f"{theirs}.o_proj.weight", HeadsOut(spec.heads))
 

@@ -3,13 +3,15 @@
 import abc
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from flax import nnx
 
 from model.families.link import Link
 from model.families.published import FamilyError, Published
 from model.transformer import DecoderLM
+
+Part = TypeVar("Part")
 
 
 class Family(abc.ABC):
@@ -19,11 +21,13 @@ class Family(abc.ABC):
       name: of the family, as in `model_type` of a config.json.
       architectures: names of the published model classes that it covers.
       presets: published models by name: the keys of their config.json that matter.
+      prefix: of most tensors' names; files of the model without its head lack it.
     """
 
     name: ClassVar[str]
     architectures: ClassVar[tuple[str, ...]]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    prefix: ClassVar[str] = ""
 
     @abc.abstractmethod
     def config(self, published: Published) -> Any:
@@ -69,6 +73,18 @@ class Family(abc.ABC):
         if name not in self.presets:
             raise FamilyError(f"{self.name} has no preset '{name}'; it has {', '.join(self.presets)}")
         return self.config(Published(self.presets[name], f"preset {name}"))
+
+    def part(self, found: Any, kind: type[Part], field: str) -> Part:
+        """A part of a spec, after a look that it is of the kind that this family has.
+
+        Raises FamilyError naming the field.
+        """
+        if not isinstance(found, kind):
+            raise FamilyError(
+                f"{self.name} cannot express this model: model.{field} is a {type(found).__name__}; "
+                f"this family has {kind.__name__}"
+            )
+        return found
 
     def confirm(self, config: Any, published: dict[str, Any]) -> dict[str, Any]:
         """`published`, after a look that reading it gives `config` back, less what says only how it is computed.

@@ -146,6 +146,61 @@ class Joined(Form):
 
 
 @dataclasses.dataclass(frozen=True)
+class JoinedByHead(Form):
+    """One tensor of theirs whose first axis holds for each head its rows of several of ours; a form for each.
+
+    GPT-NeoX keeps [n 3 d, e]: query, key and value of head 0, then those of head 1. DeepSeek-V3's keys and values
+    have parts of two sizes.
+
+    Attributes:
+      heads: n.
+      forms: the form of each part.
+      sizes: rows of each part in a head; empty: all alike.
+    """
+
+    heads: int
+    forms: tuple[Form, ...]
+    sizes: tuple[int, ...] = ()
+
+    def to_ours(self, theirs: Tensors) -> list[Any]:
+        """The rows of each part collected, then its form."""
+        (tensor,) = theirs
+        rest = tensor.shape[1:]
+        by_head = tensor.reshape(self.heads, -1, *rest)
+        cuts = np.cumsum(self.sizes)[:-1].tolist() if self.sizes else len(self.forms)
+        parts = [part.reshape(-1, *rest) for part in _library(tensor).split(by_head, cuts, axis=1)]
+        return [form.to_ours([part])[0] for form, part in zip(self.forms, parts, strict=True)]
+
+    def to_theirs(self, ours: Tensors) -> list[Any]:
+        """Each part by its form, then their rows head by head."""
+        parts = [form.to_theirs([part])[0] for form, part in zip(self.forms, ours, strict=True)]
+        rest = parts[0].shape[1:]
+        by_head = [part.reshape(self.heads, -1, *rest) for part in parts]
+        return [_library(parts[0]).concatenate(by_head, axis=1).reshape(-1, *rest)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Then(Form):
+    """One form after another, counted from theirs to ours.
+
+    Attributes:
+      first: the one next to their tensors.
+      second: the one next to ours.
+    """
+
+    first: Form
+    second: Form
+
+    def to_ours(self, theirs: Tensors) -> list[Any]:
+        """First the first."""
+        return self.second.to_ours(self.first.to_ours(theirs))
+
+    def to_theirs(self, ours: Tensors) -> list[Any]:
+        """First the second."""
+        return self.first.to_theirs(self.second.to_theirs(ours))
+
+
+@dataclasses.dataclass(frozen=True)
 class Stacked(Form):
     """Several tensors of theirs, one an expert, that are one of ours with a leading axis.
 
@@ -164,30 +219,6 @@ class Stacked(Form):
         """Each expert's by the form."""
         (tensor,) = ours
         return [self.form.to_theirs([tensor[i]])[0] for i in range(tensor.shape[0])]
-
-
-@dataclasses.dataclass(frozen=True)
-class HeadParts(Form):
-    """[n (d1 + d2 + ...), e] to several [e, n, di]: a torch Linear whose heads hold one part after the other.
-
-    Attributes:
-      heads: n.
-      sizes: d1, d2, ...
-    """
-
-    heads: int
-    sizes: tuple[int, ...]
-
-    def to_ours(self, theirs: Tensors) -> list[Any]:
-        """Turned, split by head, then into parts."""
-        (tensor,) = theirs
-        whole = tensor.T.reshape(tensor.shape[1], self.heads, sum(self.sizes))
-        return list(_library(tensor).split(whole, np.cumsum(self.sizes)[:-1].tolist(), axis=2))
-
-    def to_theirs(self, ours: Tensors) -> list[Any]:
-        """Parts joined in each head, heads joined, and turned."""
-        whole = _library(ours[0]).concatenate(list(ours), axis=2)
-        return [whole.reshape(whole.shape[0], -1).T]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,19 +3,23 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from model.attention import Attention
 from model.config import TransformerConfig
 from model.families.forms import Alternating, Transposed
-from model.families.layer_types import layer_types, planned
+from model.families.layer_types import (
+    FULL,
+    SLIDING,
+    layer_types,
+    planned,
+    published_layer_types,
+    published_window,
+)
 from model.families.link import Link, link
 from model.families.llama import Llama
 from model.families.published import Published
-from model.families.rope import published_rope, rope
-from model.feedforward import ClampedSwiGLU
+from model.feedforward import ClampedSwiGLU, FeedForwardPlan
 from model.masks import Causal, SlidingWindow
+from model.mixing import MixingPlan
 from model.moe import MoE
-from model.norms import RMSNorm
-from model.precision import Precision
 from model.router import SoftmaxOfChosen
 
 _YARN = {
@@ -34,68 +38,49 @@ class GptOss(Llama):
 
     name = "gpt_oss"
     architectures = ("GptOssForCausalLM",)
+    eps = 1e-5
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "gpt-oss-20b": {**_SIZES, "num_hidden_layers": 24, "num_local_experts": 32},
         "gpt-oss-120b": {**_SIZES, "num_hidden_layers": 36, "num_local_experts": 128},
     }
 
-    def config(self, published: Published) -> TransformerConfig:
-        """Reads a GptOssConfig."""
+    def biases(self, published: Published) -> tuple[bool, bool]:
+        """All or none."""
+        return (bool(published.get("attention_bias", True)),) * 2
+
+    def attention(self, published: Published) -> MixingPlan:
+        """Windows and whole rows in turn, or as `layer_types` has it; all with sinks."""
+        published.only("quantization_config", {})
+        positions = self.rope(published)
+        masks = {SLIDING: Causal() & SlidingWindow(published.get("sliding_window")), FULL: Causal()}
+        kinds = layer_types(published, published.get("num_hidden_layers"), (SLIDING, FULL))
+        layers = {kind: self.attention_layer(published, mask, positions, sinks=True) for kind, mask in masks.items()}
+        return planned(kinds, layers)
+
+    def feedforward(self, published: Published) -> FeedForwardPlan:
+        """The experts."""
         get = published.get
         published.only("hidden_act", "silu")
-        published.only("quantization_config", {})
-        bias, layers = bool(get("attention_bias", True)), get("num_hidden_layers")
-
-        def attention(local: bool) -> Attention:
-            return Attention(
-                get("num_attention_heads"), get("num_key_value_heads"), get("head_dim"),
-                mask=Causal() & SlidingWindow(get("sliding_window")) if local else Causal(),
-                positions=rope(published), bias=bias, output_bias=bias, sinks=True,
-            )  # fmt: skip
-
         alpha, limit = get("swiglu_alpha", 1.702), get("swiglu_limit", 7.0)
         expert = ClampedSwiGLU(get("intermediate_size"), bias=True, alpha=alpha, limit=limit)
-        kinds = layer_types(published, layers, ("sliding_attention", "full_attention"))
-        return TransformerConfig(
-            layers=layers,
-            embed=get("hidden_size"),
-            vocab=get("vocab_size"),
-            attention=planned(kinds, {"sliding_attention": attention(True), "full_attention": attention(False)}),
-            feedforward=MoE(
-                get("num_local_experts"), get("num_experts_per_tok"), expert, SoftmaxOfChosen()
-            ),
-            norm=RMSNorm(get("rms_norm_eps", 1e-5)),
-            tie_embeddings=bool(get("tie_word_embeddings", False)),
-            init_std=get("initializer_range", 0.02),
-            precision=Precision(compute="float32"),
-        )
+        return MoE(get("num_local_experts"), get("num_experts_per_tok"), expert, SoftmaxOfChosen())
 
     def keys(self, config: TransformerConfig) -> dict[str, Any]:
-        """The keys of a config.json."""
-        attention, moe = config.attention.at(0), config.feedforward.at(0)
-        reaches = [config.attention.at(i).mask.retention().latest for i in range(config.layers)]
-        window = next((reach for reach in reaches if reach is not None), None)
+        """Adds the types of blocks and their window."""
+        kinds, window = published_layer_types(config), published_window(config)
+        return {**super().keys(config), "layer_types": kinds, "sliding_window": window}
+
+    def feedforward_keys(self, config: TransformerConfig) -> dict[str, Any]:
+        """Those of the experts."""
+        moe = self.part(config.feedforward.at(0), MoE, "feedforward")
+        expert = self.part(moe.expert, ClampedSwiGLU, "feedforward.expert")
         return {
-            "architectures": [self.architectures[0]],
-            "model_type": self.name,
-            "num_hidden_layers": config.layers,
-            "hidden_size": config.embed,
-            "vocab_size": config.vocab,
-            "num_attention_heads": attention.heads,
-            "num_key_value_heads": attention.key_heads,
-            "head_dim": attention.features(config.embed),
-            "layer_types": ["full_attention" if reach is None else "sliding_attention" for reach in reaches],
-            "sliding_window": window,
-            "attention_bias": attention.bias,
-            "intermediate_size": moe.expert.hidden,
+            "intermediate_size": expert.hidden,
+            "hidden_act": "silu",
             "num_local_experts": moe.experts,
             "num_experts_per_tok": moe.top_k,
-            "rms_norm_eps": config.norm.eps,
-            "tie_word_embeddings": config.tie_embeddings,
-            "initializer_range": config.init_std,
-            "swiglu_alpha": moe.expert.alpha,
-            "swiglu_limit": moe.expert.limit,
-            **published_rope(attention.positions),
+            "swiglu_alpha": expert.alpha,
+            "swiglu_limit": expert.limit,
         }
 
     def attention_links(self, config: TransformerConfig, block: int) -> Iterator[Link]:

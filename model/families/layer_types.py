@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+from model.config import TransformerConfig
 from model.families.published import FamilyError, Published
 from model.mixing import Interleaved, Mixing, MixingPlan
+
+FULL, SLIDING = "full_attention", "sliding_attention"
 
 
 def layer_types(published: Published, layers: int, default: Sequence[str]) -> list[str]:
@@ -28,3 +31,15 @@ def planned(kinds: Sequence[str], specs: Mapping[str, Mixing]) -> MixingPlan:
     period = next(p for p in range(1, len(kinds) + 1) if all(k == kinds[i % p] for i, k in enumerate(kinds)))
     chosen = tuple(specs[kind] for kind in kinds[:period])
     return chosen[0] if period == 1 else Interleaved(chosen)
+
+
+def published_layer_types(config: TransformerConfig) -> list[str]:
+    """The type of each block of a spec: whether it has a window."""
+    windows = [block.attention.mask.retention().latest for block in config.blocks]
+    return [FULL if window is None else SLIDING for window in windows]
+
+
+def published_window(config: TransformerConfig) -> int | None:
+    """The window of the blocks that have one."""
+    windows = [block.attention.mask.retention().latest for block in config.blocks]
+    return next((window for window in windows if window is not None), None)

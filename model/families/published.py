@@ -52,6 +52,10 @@ class Published:
             raise FamilyError(f"{self.place} lacks '{key}'")
         return default
 
+    def nullable(self, key: str, default: Any) -> Any:
+        """The value of a key for which a null means something else than its absence: a written null is None."""
+        return self.values.get(key, default)
+
     def only(self, key: str, *allowed: Any) -> None:
         """Raises FamilyError unless a key is absent or has one of these values: others are not supported."""
         value = self.values.get(key)

@@ -3,13 +3,25 @@
 from model.families.bert import Bert, Roberta
 from model.families.deepseek import DeepSeekV3
 from model.families.family import Family
+from model.families.gemma import Gemma
+from model.families.gemma2 import Gemma2
+from model.families.gemma3 import Gemma3
+from model.families.gpt2 import GPT2
+from model.families.gpt_neox import GPTNeoX
 from model.families.gpt_oss import GptOss
 from model.families.llama import Llama, Mistral
 from model.families.mixtral import Mixtral
+from model.families.olmo2 import Olmo2
+from model.families.phi3 import Phi3
 from model.families.published import FamilyError, Published
+from model.families.qwen import Qwen2, Qwen3
+from model.families.qwen3_moe import Qwen3MoE
 from model.families.t5 import T5
 
-FAMILIES: tuple[Family, ...] = (Llama(), Mistral(), Mixtral(), DeepSeekV3(), GptOss(), Bert(), Roberta(), T5())
+FAMILIES: tuple[Family, ...] = (
+    Llama(), Mistral(), Qwen2(), Qwen3(), Gemma(), Gemma2(), Gemma3(), Phi3(), Olmo2(), GPT2(), GPTNeoX(),
+    Mixtral(), Qwen3MoE(), DeepSeekV3(), GptOss(), Bert(), Roberta(), T5(),
+)  # fmt: skip
 
 
 def family_of(published: Published) -> Family:

@@ -18,7 +18,11 @@ from model.rope_scaling import RopeScaling
 
 
 def rope(
-    published: Published, kind: str | None = None, fraction: float = 1.0, interleaved: bool = False
+    published: Published,
+    kind: str | None = None,
+    fraction: float = 1.0,
+    interleaved: bool = False,
+    theta: float | None = None,
 ) -> Rope:
     """The rotary embedding of a config.json.
 
@@ -27,13 +31,14 @@ def rope(
       kind: the layer type to read, for models that tell of each type apart (`sliding_attention`).
       fraction: share of the features that turn, unless the config has `partial_rotary_factor`.
       interleaved: how features are paired; a matter of the family.
+      theta: the base, unless `rope_parameters` has it; None: that of the key `rope_theta`.
 
     Raises FamilyError for a kind of scaling that is not supported.
     """
     told = parameters(published, kind)
-    theta = float(told.get("rope_theta") or published.get("rope_theta", 10_000.0))
+    theta = told.get("rope_theta") or theta or published.get("rope_theta", 10_000.0)
     share = told.get("partial_rotary_factor") or published.get("partial_rotary_factor", fraction)
-    return Rope(theta, scaling(told, published), float(share), interleaved)
+    return Rope(float(theta), scaling(told, published), float(share), interleaved)
 
 
 def parameters(published: Published, kind: str | None = None) -> Mapping[str, Any]:

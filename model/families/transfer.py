@@ -48,7 +48,10 @@ class PublishedModel:
 
     def _linked(self) -> dict[str, Link]:
         """The link of each of our tensors."""
-        return {name: link for link in self.family.links(self.config) for name in link.ours}
+        prefix, links = self.family.prefix, self.family.links(self.config)
+        if prefix and not any(name.startswith(prefix) for name in self.files.names()):
+            links = (Link(link.ours, tuple(n.removeprefix(prefix) for n in link.theirs), link.form) for link in links)
+        return {name: link for link in links for name in link.ours}
 
     def ours(self, name: str) -> np.ndarray:
         """One of our tensors, in the format of the file."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tests.model.families.cases_dense import DENSE
 from tests.model.families.moe_cases import MOE
 
 _TINY = {"vocab_size": 97, "hidden_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 80}
@@ -27,4 +28,4 @@ LLAMA: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-CASES: dict[str, dict[str, Any]] = {**LLAMA, **MOE}
+CASES: dict[str, dict[str, Any]] = {**LLAMA, **DENSE, **MOE}

@@ -19,6 +19,12 @@ MOE: dict[str, dict[str, Any]] = {
         "num_key_value_heads": 2, "num_local_experts": 5, "num_experts_per_tok": 2, "rms_norm_eps": 1e-5,
         "rope_theta": 1e6, "sliding_window": None,
     },
+    "qwen3_moe": {
+        **_TINY, "architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe", "num_hidden_layers": 3,
+        "num_key_value_heads": 2, "head_dim": 16, "moe_intermediate_size": 24, "num_experts": 5,
+        "num_experts_per_tok": 2, "norm_topk_prob": True, "mlp_only_layers": [1], "decoder_sparse_step": 1,
+        "rope_theta": 1e6, "use_sliding_window": False,
+    },
     "deepseek_v3": {**_DEEPSEEK, "num_hidden_layers": 3, "first_k_dense_replace": 1, "rope_theta": 10000.0},
     "deepseek_v3 yarn": {
         **_DEEPSEEK, "num_hidden_layers": 2, "first_k_dense_replace": 0, "q_lora_rank": None, "n_shared_experts": 2,

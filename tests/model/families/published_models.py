@@ -20,7 +20,8 @@ def weights(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Weights that keep activations of order one, so that every part of the model is felt."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     if len(shape) == 1:
-        return ((1.0 if "norm" in name.lower() and "bias" not in name else 0.0) + 0.2 * rng.normal(size=shape)).astype(
+        scale = ("norm" in name or ".ln_" in name) and not name.endswith("bias")
+        return ((1.0 if scale else 0.0) + 0.2 * rng.normal(size=shape)).astype(
             np.float32
         )
     return (rng.normal(size=shape) / np.sqrt(min(shape[-2:]))).astype(np.float32)

@@ -4,6 +4,7 @@ Nothing here holds state. The batch of a step depends on the store, the plan and
 tf.data only computes the next few of them early, in order.
 """
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,11 +13,16 @@ from jaxtyping import Integer
 
 from data.batch import Batch, check_segments, segments, windows
 from data.plan import BatchPlan, rows_per_host
+from data.read_ahead import ReadAhead
 from data.store import TokenStore
 
 # Enough to hide a slow disk behind a step, few enough to cost no memory worth naming.
 _READERS = 4
 _READ_AHEAD = 8
+# Small steps are read together, up to this many tokens and steps: a call from TensorFlow into
+# Python, and the arithmetic of a plan, cost about as much for one row as for a hundred.
+_TOKENS_TOGETHER = 1 << 17
+_STEPS_TOGETHER = 64
 
 
 class TrainPipeline:
@@ -52,6 +58,8 @@ class TrainPipeline:
         self.hosts = hosts
         self.segments = segments
         self._rows = rows_per_host(plan.batch, host, hosts)
+        wanted = _TOKENS_TOGETHER // (self._rows * plan.sequence)
+        self._together = min(max(wanted, 1), _STEPS_TOGETHER)
 
     def from_step(self, step: int) -> Iterator[tuple[int, Batch]]:
         """Yields (step, batch) from `step` on, without end; any step costs the same to reach.
@@ -70,33 +78,40 @@ class TrainPipeline:
         options.deterministic = True
         # One map and one prefetch leave the tuner nothing to find, and its thread costs time.
         options.autotune.enabled = False
-        dataset = (
-            tf.data.Dataset.range(step, np.iinfo(np.int64).max)
-            .map(self._read, num_parallel_calls=_READERS, deterministic=True)
-            .prefetch(_READ_AHEAD)
-            .with_options(options)
-        )
-        yield from enumerate(dataset.as_numpy_iterator(), start=step)
+        together = self._together
+
+        def read(steps: Any) -> Any:
+            return (
+                steps.map(self._read, num_parallel_calls=_READERS, deterministic=True)
+                .prefetch(-(-_READ_AHEAD // together))
+                .with_options(options)
+            )
+
+        with ReadAhead(step, np.iinfo(np.int64).max, together, read) as groups:
+            for first, group in zip(itertools.count(step, together), groups):
+                # Views: taking a group apart copies nothing.
+                for index in range(together):
+                    yield first + index, {name: array[index] for name, array in group.items()}
 
     def _read(self, step: Any) -> dict[str, Any]:
-        """The batch of `step`, as a graph: NumPy copies rows, TensorFlow widens them."""
+        """The batches of a group of steps, as a graph: NumPy copies rows, TensorFlow widens them."""
         from data.tensorflow_cpu import tf
 
-        shape = (self._rows, self.plan.sequence)
+        shape = (self._together, self._rows, self.plan.sequence)
         kinds = [tf.as_dtype(self.store.index.dtype)] + [tf.int32] * (2 * self.segments)
         tokens, *extra = tf.numpy_function(self._gather, [step], kinds, stateful=False)
-        tokens = tf.ensure_shape(tokens, (shape[0], shape[1] + 1))
+        tokens = tf.reshape(tokens, (*shape[:2], shape[2] + 1))
         batch = {
-            "inputs": tf.cast(tokens[:, :-1], tf.int32),
-            "targets": tf.cast(tokens[:, 1:], tf.int32),
+            "inputs": tf.cast(tokens[..., :-1], tf.int32),
+            "targets": tf.cast(tokens[..., 1:], tf.int32),
             "weights": tf.ones(shape, tf.float32),
         }
         for name, values in zip(("segment_ids", "positions"), extra, strict=False):
-            batch[name] = tf.ensure_shape(values, shape)
+            batch[name] = tf.reshape(values, shape)
         return batch
 
     def _gather(self, step: Integer[np.ndarray, ""] | np.integer) -> list[np.ndarray]:
-        starts = self.plan.rows(int(step), self.host, self.hosts)
+        starts = self.plan.rows(int(step), self.host, self.hosts, self._together)
         rows = windows(self.store, starts, self.plan.sequence)
         if not self.segments:
             return [rows]

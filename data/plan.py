@@ -57,20 +57,26 @@ class BatchPlan:
         """How many epochs have been read when `step` begins."""
         return step * self.batch / self.rows_per_epoch
 
-    def rows(self, step: int, host: int = 0, hosts: int = 1) -> Int64[np.ndarray, " rows"]:
+    def rows(
+        self, step: int, host: int = 0, hosts: int = 1, steps: int = 1
+    ) -> Int64[np.ndarray, " rows"]:
         """Where each of this host's rows of a step starts in the stream.
 
         The batch of a step is the same for any number of hosts: host h has the rows
-        [h * batch / hosts, (h + 1) * batch / hosts) of it.
+        [h * batch / hosts, (h + 1) * batch / hosts) of it. With `steps`, the rows of so many
+        steps from `step` on, one step after the other: asking at once costs little more than
+        asking for one.
 
         Raises:
-          ValueError: when `step` or `host` is out of range, or `hosts` does not divide `batch`.
+          ValueError: when `step`, `steps` or `host` is out of range, or `hosts` does not divide
+            `batch`.
         """
-        if step < 0:
-            raise ValueError(f"step is {step}, but must be at least 0")
+        if step < 0 or steps < 1:
+            raise ValueError(f"step is {step} and steps {steps}, but must be at least 0 and 1")
         share = rows_per_host(self.batch, host, hosts)
-        row = np.int64(step) * self.batch + np.arange(host * share, (host + 1) * share)
-        epoch, window = np.divmod(row.astype(np.int64), self.rows_per_epoch)
+        first = (np.int64(step) + np.arange(steps, dtype=np.int64)) * self.batch + host * share
+        row = (first[:, None] + np.arange(share, dtype=np.int64)).ravel()
+        epoch, window = np.divmod(row, self.rows_per_epoch)
         if not self.shuffle:
             return window * self.sequence
         key = self._epoch_key(epoch)

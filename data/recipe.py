@@ -52,6 +52,8 @@ class Recipe(DataSpec):
         """
         directory = epath.Path(directory)
         own = self.identity()
+        for leftover in atomic.remove_leftovers(directory):
+            log(f"data: removed {leftover}, which a stopped process left behind")
         if (directory / MARKER).exists():
             return _open_same(directory, own, log)
         if directory.exists() and any(directory.iterdir()):

@@ -163,9 +163,41 @@ def test_tokens_are_read_ahead_by_rows_not_by_token(
 
     monkeypatch.setattr(store, "gather", counted)
     plan = BatchPlan(len(store), sequence=8, batch=4, seed=0)
-    list(itertools.islice(TrainPipeline(store, plan).from_step(0), 5))
-    # Two reads for a batch with the first window of the stream, one for any other.
-    assert 5 <= len(calls) <= 2 * (5 + 8 + 4 + 1)
+    list(itertools.islice(TrainPipeline(store, plan).from_step(0), 200))
+    # 200 steps of 4 rows were asked for. Two reads at most for a group of 64 steps: one for the
+    # first window of the stream, one for all others; and not many groups ahead.
+    assert sum(calls) >= 200 * 4
+    assert len(calls) <= 2 * (4 + 4 + 1 + 1)
+
+
+@pytest.mark.parametrize("together", [1, 2, 3, 64])
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_how_many_steps_are_read_together_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: int, hosts: int
+) -> None:
+    monkeypatch.setattr("data.pipeline._STEPS_TOGETHER", together)
+    store = write(tmp_path, corpus(0))
+    plan = BatchPlan(len(store), sequence=8, batch=4, seed=5)
+    stream = whole(store)
+    for start in (0, 5):
+        pipeline = TrainPipeline(store, plan, hosts - 1, hosts, segments=True)
+        for step, batch in itertools.islice(pipeline.from_step(start), 7):
+            starts = plan.rows(step, hosts - 1, hosts).tolist()
+            rows = [expected_row(stream, 0, o, 8) for o in starts]
+            for i, name in enumerate(NAMES):
+                assert batch[name].tolist() == [row[i] for row in rows]
+
+
+def test_large_steps_are_read_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data.pipeline._TOKENS_TOGETHER", 70)
+    store = write(tmp_path, corpus(0))
+    shapes = []
+    monkeypatch.setattr(
+        BatchPlan, "rows", lambda plan, *_: shapes.append(_) or np.zeros(_[3] * plan.batch, np.int64)
+    )
+    for batch in (1, 4, 8, 16):
+        next(TrainPipeline(store, BatchPlan(len(store), 8, batch, 0)).from_step(0))
+        assert shapes[-1][3] == max(1, 70 // (8 * batch))
 
 
 def test_bad_arguments(tmp_path: Path) -> None:

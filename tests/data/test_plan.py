@@ -48,6 +48,16 @@ def test_hosts_share_the_same_batch(plan: BatchPlan, step: int, hosts: int) -> N
         assert np.concatenate(parts).tolist() == whole.tolist()
 
 
+@given(plan=plans(), step=st.integers(0, 10**9), steps=st.integers(1, 5), hosts=st.sampled_from([1, 2]))
+def test_several_steps_at_once_are_those_steps(
+    plan: BatchPlan, step: int, steps: int, hosts: int
+) -> None:
+    hosts = min(hosts, plan.batch)
+    for host in range(hosts):
+        alone = [plan.rows(step + i, host, hosts).tolist() for i in range(steps)]
+        assert plan.rows(step, host, hosts, steps).tolist() == sum(alone, [])
+
+
 @given(plan=plans())
 def test_without_shuffling_the_stream_is_read_in_order(plan: BatchPlan) -> None:
     plan = BatchPlan(plan.tokens, plan.sequence, plan.batch, plan.seed, shuffle=False)
@@ -119,5 +129,7 @@ def test_bad_steps_and_hosts() -> None:
     plan = BatchPlan(tokens=100, sequence=10, batch=4, seed=0)
     with pytest.raises(ValueError, match="step is -1, but must be at least 0"):
         plan.rows(-1)
+    with pytest.raises(ValueError, match="steps 0, but must be"):
+        plan.rows(0, steps=0)
     with pytest.raises(ValueError, match=r"host is 2, but must be in \[0, 2\)"):
         plan.rows(0, 2, 2)

@@ -20,6 +20,7 @@ from model.qk_norm import PerHead
 from sharding.placements import TensorParallel
 from train.experiment import Experiment, derive
 from train.expression import parse
+from train.hooks import Hook
 from train.load import config_names, load_experiment
 from train.spec import SpecError, build, describe, difference, flatten, override
 
@@ -288,3 +289,17 @@ def test_difference_lists_what_changed(experiment: Experiment) -> None:
         "type: 'MLP' -> 'RMSNorm'", "hidden: 4 -> -", "activation: 'gelu' -> -", "bias: False -> -",
         "eps: - -> 1e-06", "offset: - -> 0.0",
     ]  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Ticking(Hook):
+    every: int = 3
+
+
+def test_what_newly_appears_is_one_line(experiment: Experiment) -> None:
+    hooked = derive(experiment, hooks=(Ticking(),))
+    assert difference(experiment, hooked) == ["hooks: () -> (Ticking(every=3),)"]
+    assert difference(hooked, experiment) == ["hooks: (Ticking(every=3),) -> ()"]
+    twice = derive(experiment, hooks=(Ticking(), Ticking(every=4)))
+    assert difference(hooked, twice) == ["hooks.1: - -> Ticking(every=4)"]
+    assert difference(hooked, derive(experiment, hooks=(Ticking(every=5),))) == ["hooks.0.every: 3 -> 5"]

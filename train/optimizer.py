@@ -17,7 +17,7 @@ class Optimizer(abc.ABC):
 
     @abc.abstractmethod
     def transform(self, schedule: optax.Schedule, matrices: Any) -> optax.GradientTransformation:
-        """The transformation. `matrices` is a tree like the weights, true where a weight is a matrix."""
+        """The transformation. `matrices` is a tree like the weights, of `Matrix`: true where a weight is a matrix."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,3 +58,13 @@ def is_matrix(axes: tuple[str, ...]) -> bool:
     if HEAD_DIM in own and len(own) > 1:
         own.remove(HEAD_DIM)
     return len(own) >= 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Matrix:
+    """The logical axes of a weight, as a leaf of a tree that is true where `is_matrix` is."""
+
+    axes: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return is_matrix(self.axes)

@@ -12,7 +12,7 @@ from model.parameters import logical_axes
 from model.transformer import DecoderLM, TransformerConfig
 from sharding.axes import active
 from sharding.placement import Layout
-from train.optimizer import is_matrix
+from train.optimizer import Matrix
 
 
 class TrainState(NamedTuple):
@@ -55,8 +55,8 @@ class Blueprint:
         return nnx.to_pure_dict(nnx.state(DecoderLM(self.config, nnx.Rngs(params=key))))
 
     def matrices(self) -> Any:
-        """Tree like the weights: whether each is a matrix."""
-        return jax.tree.map(lambda names: is_matrix(names.axes), self.axes)
+        """Tree like the weights, of `Matrix`: true where a weight is one."""
+        return jax.tree.map(lambda names: Matrix(names.axes), self.axes)
 
     def count(self) -> int:
         """Number of weights."""
@@ -96,6 +96,8 @@ def abstract_state(blueprint: Blueprint, optimizer: optax.GradientTransformation
         jax.eval_shape(optimizer.init, blueprint.shapes),
         shardings,
         transform_non_params=lambda leaf: _placed(leaf, layout.replicated),
+        # A part of an optimizer that is for other weights keeps nothing of this one.
+        is_leaf=lambda node: isinstance(node, optax.MaskedNode),
     )
     step = jax.ShapeDtypeStruct((), jnp.int32, sharding=layout.replicated)
     return TrainState(step, jax.tree.map(_placed, blueprint.shapes, shardings), kept)
@@ -115,5 +117,7 @@ def fresh_state(
         return jax.jit(make, out_shardings=shardings)(jax.random.key(seed))
 
 
-def _placed(leaf: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
+def _placed(leaf: Any, sharding: jax.sharding.Sharding) -> Any:
+    if isinstance(leaf, optax.MaskedNode):
+        return leaf
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)

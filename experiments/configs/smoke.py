@@ -15,7 +15,7 @@ from model.positions import Rope
 from model.precision import Precision
 from model.transformer import TransformerConfig
 from train.experiment import Batches, Cadence, Experiment
-from train.optimizer import AdamW
+from train.muon import Muon
 from train.schedule import WarmupCosine
 
 
@@ -23,7 +23,7 @@ def experiment() -> Experiment:
     """A Llama-style decoder on the documentation that comes with Python."""
     return Experiment(
         model=TransformerConfig(
-            layers=4,
+            layers=3,
             embed=192,
             vocab=4096,
             attention=Attention(heads=6, kv_heads=3, mask=Causal(), positions=Rope()),
@@ -36,10 +36,10 @@ def experiment() -> Experiment:
             split=HashSplit(0.05),
             tokenizer=SentencePiece(vocab=4096),
         ),
-        batch=Batches(sequence=256, batch=8),
-        optimizer=AdamW(),
-        schedule=WarmupCosine(peak=2e-3, warmup=20, floor=1e-4),
-        steps=260,
-        cadence=Cadence(log=10, evaluate=130, checkpoint=130),
+        batch=Batches(sequence=256, batch=2, evaluation=8),
+        optimizer=Muon(iterations=3, decay=0.0, rate=2.0),
+        schedule=WarmupCosine(peak=4e-3, warmup=10),
+        steps=640,
+        cadence=Cadence(log=10, evaluate=320, checkpoint=320),
         hooks=(Compression(), Samples(prompts=("The ", "def ")), Report()),
     )

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from sharding.axes import EMBED, LAYERS, POSITION, VOCAB
+from sharding.axes import BUCKETS, EXPERTS, HEADS, KV_HEADS, LABELS, LAYERS, POSITION, TYPES, VOCAB
 from train.optimizer import Matrix, Optimizer
 
 # Coefficients of the odd polynomials that bring singular values near 1, one after the other; the last ones serve
@@ -29,7 +29,7 @@ class Muon(Optimizer):
 
     The Nesterov momentum of each matrix inside the blocks is made nearly orthogonal by Newton-Schulz iterations,
     and scaled by 0.2 sqrt(max(inputs, outputs)): as large as Adam's updates, so that both can share a learning
-    rate. The layers of a stack are orthogonalised apart, the heads of one projection together. Embeddings, unembeddings
+    rate. Layers and experts are orthogonalised apart, the heads of one projection together. Embeddings, unembeddings
     and vectors are Adam's. Gradients are first clipped by global norm.
 
     Attributes:
@@ -80,10 +80,10 @@ class Muon(Optimizer):
         if _others(momentum):
             return momentum
         axes, shape = matrix.axes, momentum.shape
-        stack = shape[: axes.count(LAYERS)]
-        # A projection reads the stream, its first axis, or writes it, its last; what remains is the other side.
-        reads = axes[len(stack)] == EMBED
-        flat = (*stack, shape[len(stack)], -1) if reads else (*stack, -1, shape[-1])
+        stack = shape[: sum(axis in (LAYERS, EXPERTS) for axis in axes[:-2])]
+        # Heads and their features are one side of a matrix, the last or the first.
+        leading = axes[len(stack)] in (HEADS, KV_HEADS)
+        flat = (*stack, -1, shape[-1]) if leading else (*stack, shape[len(stack)], -1)
         plain = momentum.reshape(flat)
         scale = 0.2 * math.sqrt(max(plain.shape[-2:]))
         return (scale * orthogonal(plain, self.iterations)).reshape(shape)
@@ -104,7 +104,7 @@ def orthogonal(x: Float[Array, "*stack rows columns"], iterations: int) -> Float
 
 
 def _hidden(matrix: Matrix) -> bool:
-    return bool(matrix) and not {VOCAB, POSITION} & set(matrix.axes)
+    return bool(matrix) and not {VOCAB, POSITION, TYPES, BUCKETS, LABELS} & set(matrix.axes)
 
 
 def _others(node: Any) -> bool:

@@ -24,6 +24,8 @@ WEIGHTS = {
     "query": (("layers", "embed", "heads", "head_dim"), (2, 6, 2, 5), 6),
     "output": (("layers", "heads", "head_dim", "embed"), (2, 2, 5, 6), 10),
     "up": (("embed", "mlp"), (6, 8), 6),
+    "experts": (("layers", "experts", "embed", "mlp"), (2, 3, 4, 5), 4),
+    "latent": (("rank", "heads", "head_dim"), (4, 2, 3), 4),
     "embedding": (("vocab", "embed"), (9, 6), 0),
     "scale": (("layers", "embed"), (2, 6), 0),
 }
@@ -37,12 +39,12 @@ def by_singular_values(x: np.ndarray) -> np.ndarray:
     return (u * s) @ v
 
 
-def muon(weight: np.ndarray, gradients: list[np.ndarray], rows: int, stacked: bool) -> np.ndarray:
+def muon(weight: np.ndarray, gradients: list[np.ndarray], rows: int, stack: int) -> np.ndarray:
     total = np.zeros_like(weight)
     for t, gradient in enumerate(gradients):
         total = 0.9 * total + gradient
         momentum = gradient + 0.9 * total
-        layers = momentum.reshape(weight.shape[0] if stacked else 1, rows, -1)
+        layers = momentum.reshape(stack, rows, -1)
         scale = 0.2 * max(layers.shape[1:]) ** 0.5
         step = scale * np.stack([by_singular_values(layer) for layer in layers]).reshape(weight.shape)
         weight = weight - 0.1 / (t + 1) * (step + 0.3 * weight)
@@ -72,7 +74,8 @@ def test_muon_is_its_formula() -> None:
         found = optax.apply_updates(found, updates)
     for k, (axes, _, rows) in WEIGHTS.items():
         history = [gradient[k] for gradient in gradients]
-        wanted = muon(weights[k], history, rows, axes[0] == "layers") if rows else adam(weights[k], history)
+        stack = int(np.prod([n for axis, n in zip(axes, weights[k].shape) if axis in ("layers", "experts")]))
+        wanted = muon(weights[k], history, rows, stack) if rows else adam(weights[k], history)
         np.testing.assert_allclose(found[k], wanted, rtol=1e-4, atol=1e-5, err_msg=k)
 
 

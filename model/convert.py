@@ -4,7 +4,7 @@ A published model is a directory as Hugging Face writes it: config.json, safeten
 index, if there are several), tokenizer files. Our layout has the same files with our names and
 shapes of tensors, block by block, and an espalier.json. Nothing but copies is made: there and back
 gives the same bits. Tensors are read and written one link at a time, so memory holds no more than
-the largest.
+the largest; with --verify twice that, while both copies of it are compared.
 """
 
 import shutil
@@ -49,8 +49,9 @@ def convert(source: Path, target: Path, shard_bytes: int, verify: bool = False) 
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-", dir=target.parent))
     try:
-        (publish if publishing else take_over)(opened, temporary, shard_bytes)
-        copied = copy_companions(source, temporary)
+        with console.naming(target):
+            (publish if publishing else take_over)(opened, temporary, shard_bytes)
+            copied = copy_companions(source, temporary)
         if verify:
             verify_copy(opened, open_model(temporary))
         temporary.chmod(0o755)

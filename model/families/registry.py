@@ -1,8 +1,10 @@
 """The families, by name and by the model class that a config.json names."""
 
+from typing import Any
+
 from model.families.family import Family
 from model.families.llama import Llama, Mistral
-from model.families.published import FamilyError, Published
+from model.families.published import FamilyError, Published, understanding
 
 FAMILIES: tuple[Family, ...] = (Llama(), Mistral())
 
@@ -29,3 +31,33 @@ def family_named(name: str) -> Family:
     if name not in names:
         raise FamilyError(f"there is no family '{name}'; there are {', '.join(names)}")
     return names[name]
+
+
+def expressed(family: Family, config: Any) -> dict[str, Any]:
+    """The config.json of a spec as a family writes it.
+
+    Raises FamilyError, saying what it is that this family cannot express.
+    """
+    try:
+        # A spec of parts that the family does not know may lack what it asks of its own.
+        with understanding(f"{family.name}: the spec"):
+            return family.published(config)
+    except FamilyError as error:
+        said = str(error)
+        raise FamilyError(said if family.name in said else f"{family.name}: {said}") from error
+
+
+def family_for(config: Any) -> Family:
+    """The first family that can express a spec.
+
+    Raises FamilyError, saying of each family why it cannot.
+    """
+    reasons = []
+    for family in FAMILIES:
+        try:
+            expressed(family, config)
+        except FamilyError as error:
+            reasons.append(str(error))
+        else:
+            return family
+    raise FamilyError("no family can express this model: " + "; ".join(reasons))

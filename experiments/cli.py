@@ -24,6 +24,9 @@ VERBS = {
     "evaluate": "experiments.evaluate",
     "ablate": "experiments.ablate",
     "explain": "experiments.explain",
+    "export": "experiments.export",
+    "convert": "model.convert",
+    "models": "experiments.models",
     "report": "experiments.report",
     "benchmark": "experiments.benchmark",
 }

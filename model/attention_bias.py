@@ -80,6 +80,10 @@ class T5Bias(Positions):
         """The table [buckets, heads]."""
         return BucketTable(self.buckets, heads, sizes, rngs)
 
+    def weight_count(self, embed: int, heads: int) -> int:
+        """The table's."""
+        return self.buckets * heads
+
     def at_logits(
         self, weights: nnx.Module | None, heads: int, query: Int[Array, "*batch seq"], key: Int[Array, "*batch keys"]
     ) -> Float[Array, "*batch heads seq keys"] | None:

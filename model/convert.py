@@ -4,11 +4,9 @@ A published model is a directory as Hugging Face writes it: config.json, safeten
 index, if there are several), tokenizer files. Our layout has the same files with our names and
 shapes of tensors, block by block, and an espalier.json. Nothing but copies is made: there and back
 gives the same bits. Tensors are read and written one link at a time, so memory holds no more than
-the largest.
+the largest; with --verify twice that, while both copies of it are compared.
 """
 
-import shutil
-import tempfile
 from pathlib import Path
 
 from absl import flags
@@ -16,6 +14,8 @@ from absl import flags
 from data import console
 
 console.quiet()
+
+from model.families.whole import refuse_full, writing_directory
 
 _FROM = flags.DEFINE_string("from", None, "directory to read", required=True)
 _TO = flags.DEFINE_string("to", None, "directory to write; new or empty", required=True)
@@ -28,8 +28,7 @@ def main(argv: list[str]) -> None:
     source, target = Path(_FROM.value), Path(_TO.value)
     if not source.is_dir():
         raise console.UsageError(f"--from={source} is no directory")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise console.UsageError(f"--to={target} exists and is not empty; name a new directory")
+    refuse_full(target, "--to")
     convert(source, target, _SHARD.value * 1_000_000, _VERIFY.value)
 
 
@@ -46,20 +45,11 @@ def convert(source: Path, target: Path, shard_bytes: int, verify: bool = False) 
 
     opened = open_model(source)
     publishing = isinstance(opened, OwnModel)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-", dir=target.parent))
-    try:
+    with writing_directory(target) as temporary:
         (publish if publishing else take_over)(opened, temporary, shard_bytes)
         copied = copy_companions(source, temporary)
         if verify:
             verify_copy(opened, open_model(temporary))
-        temporary.chmod(0o755)
-        if target.exists():
-            target.rmdir()
-        temporary.rename(target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     layout = "published" if publishing else "our"
     others = f", with {len(copied)} other files" if copied else ""
     checked = ", every bit compared" if verify else ""

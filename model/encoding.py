@@ -1,7 +1,8 @@
 """What every position encoding answers: the base class `Positions`.
 
 An encoding may act at three places: on the embedded input, on queries and keys, and on attention
-logits. A new encoding overrides the one it needs; one with weights also overrides `weights`.
+logits. A new encoding overrides the one it needs; one with weights also overrides `weights`
+and `weight_count`.
 """
 
 import dataclasses
@@ -19,6 +20,10 @@ class Positions:
     def weights(self, sizes: Sizes, heads: int, rngs: nnx.Rngs) -> nnx.Module | None:
         """Weights shared by all layers whose attention has this encoding and `heads` heads, or None."""
         return None
+
+    def weight_count(self, embed: int, heads: int) -> int:
+        """Number of those weights in a model of width `embed`."""
+        return 0
 
     def limit(self) -> int | None:
         """Number of positions that can be told apart, or None if there is no limit."""

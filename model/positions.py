@@ -107,6 +107,10 @@ class Learned(Positions):
         """The table [length + offset, embed]."""
         return PositionTable(self.length + self.offset, sizes, rngs)
 
+    def weight_count(self, embed: int, heads: int) -> int:
+        """The table's."""
+        return (self.length + self.offset) * embed
+
     def limit(self) -> int | None:
         """The number of positions that have a vector."""
         return self.length

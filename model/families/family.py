@@ -7,8 +7,12 @@ from typing import Any, ClassVar, TypeVar
 
 from flax import nnx
 
+from model.attention import Attention
+from model.config import TransformerConfig
 from model.families.link import Link
 from model.families.published import FamilyError, Published
+from model.feedforward import InterleavedFeedForward
+from model.mixing import Interleaved, Mixing
 from model.transformer import DecoderLM
 
 Part = TypeVar("Part")
@@ -97,12 +101,34 @@ class Family(abc.ABC):
         return published
 
 
+def explicit(config: TransformerConfig) -> TransformerConfig:
+    """A spec that computes the same, with what follows from other fields filled in, and layers block by block."""
+
+    def filled(mixing: Mixing) -> Mixing:
+        if not isinstance(mixing, Attention):
+            return mixing
+        features = mixing.features(config.embed)
+        return dataclasses.replace(
+            mixing, kv_heads=mixing.key_heads, head_dim=features, scale=mixing.scale or features**-0.5
+        )
+
+    mixings = tuple(filled(block.attention) for block in config.blocks)
+    feedforwards = tuple(block.feedforward for block in config.blocks)
+    return dataclasses.replace(
+        config,
+        attention=mixings[0] if len(set(mixings)) == 1 else Interleaved(mixings),
+        feedforward=feedforwards[0] if len(set(feedforwards)) == 1 else InterleavedFeedForward(feedforwards),
+    )
+
+
 # Fields that a published config does not hold, or that change no output.
 _NOT_PUBLISHED = {"kernel", "dropout", "remat", "init_std", "precision", "dispatch", "balance", "z_loss"}
 
 
 def first_difference(wanted: Any, found: Any, where: str = "model") -> str | None:
     """Where two specs first differ in what they compute, and how; None if they do not."""
+    if isinstance(wanted, TransformerConfig) and isinstance(found, TransformerConfig):
+        wanted, found = explicit(wanted), explicit(found)
     if isinstance(wanted, tuple) and isinstance(found, tuple) and len(wanted) == len(found):
         pairs = [(f"{where}.{i}", *pair) for i, pair in enumerate(zip(wanted, found, strict=True))]
     elif type(wanted) is type(found) and dataclasses.is_dataclass(wanted):

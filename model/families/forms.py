@@ -6,18 +6,35 @@ each, `e` the width of the model, `h` the hidden width.
 
 import abc
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-# NumPy arrays when data moves, traced values when only shapes are asked for.
+# NumPy arrays when data moves, each perhaps read only when it is asked for; traced values for shapes alone.
 Tensors = Sequence[Any]
 
 
 def _library(tensor: Any) -> Any:
     return np if isinstance(tensor, np.ndarray) else jnp
+
+
+def _together(parts: Iterator[Any], length: int, axis: int) -> Any:
+    """Parts one after the other along an axis that is to have this length; each is let go of before the next."""
+    part = next(parts)
+    if not isinstance(part, np.ndarray):
+        return jnp.concatenate([part, *parts], axis=axis)
+    shape = list(part.shape)
+    shape[axis] = length
+    whole = np.empty(shape, part.dtype)
+    rows, filled = np.moveaxis(whole, axis, 0), 0
+    while part is not None:
+        rows[filled : filled + part.shape[axis]] = np.moveaxis(part, axis, 0)
+        filled += part.shape[axis]
+        part = next(parts, None)
+    assert filled == length, f"parts fill {filled} of {length}"
+    return whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,8 +158,8 @@ class Joined(Form):
 
     def to_theirs(self, ours: Tensors) -> list[Any]:
         """Each part by its form, joined."""
-        parts = [form.to_theirs([part])[0] for form, part in zip(self.forms, ours, strict=True)]
-        return [_library(parts[0]).concatenate(parts, axis=self.axis)]
+        parts = (form.to_theirs([part])[0] for form, part in zip(self.forms, ours, strict=True))
+        return [_together(parts, sum(self.sizes), self.axis)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,8 +229,8 @@ class Stacked(Form):
 
     def to_ours(self, theirs: Tensors) -> list[Any]:
         """Each by the form, stacked."""
-        parts = [self.form.to_ours([tensor])[0] for tensor in theirs]
-        return [_library(parts[0]).stack(parts)]
+        parts = (self.form.to_ours([tensor])[0][None] for tensor in theirs)
+        return [_together(parts, len(theirs), 0)]
 
     def to_theirs(self, ours: Tensors) -> list[Any]:
         """Each expert's by the form."""

@@ -1,10 +1,12 @@
 """A published config.json, read with care: what it says is used or refused, never passed over in silence."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+CONFIG = "config.json"
 _MISSING = object()
 
 
@@ -20,7 +22,7 @@ class Published:
       place: what to call it in an error.
     """
 
-    def __init__(self, values: Mapping[str, Any], place: str = "config.json") -> None:
+    def __init__(self, values: Mapping[str, Any], place: str = CONFIG) -> None:
         self.values, self.place = values, place
 
     @classmethod
@@ -29,9 +31,9 @@ class Published:
 
         Raises FamilyError if it is missing or is no JSON object.
         """
-        path = directory / "config.json"
+        path = directory / CONFIG
         if not path.is_file():
-            raise FamilyError(f"{directory} has no config.json, so it is no published model")
+            raise FamilyError(f"{directory} has no {CONFIG}, so it is no published model")
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
@@ -80,6 +82,22 @@ class Published:
         Raises FamilyError unless it names one.
         """
         names = self.get("architectures", [])
-        if len(names) != 1:
-            raise FamilyError(f"{self.place} names {len(names)} architectures; it has to name one")
+        if not isinstance(names, list) or len(names) != 1 or not isinstance(names[0], str):
+            raise FamilyError(f"{self.place} has architectures={names!r}; it has to be a list of one name")
         return names[0]
+
+
+@contextlib.contextmanager
+def understanding(place: str) -> Iterator[None]:
+    """Turns what goes wrong while a config is read, by values that no model has, into one sentence.
+
+    Raises FamilyError naming the place.
+    """
+    try:
+        yield
+    except FamilyError:
+        raise
+    except KeyError as error:
+        raise FamilyError(f"{place} lacks {error}") from error
+    except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        raise FamilyError(f"{place} describes no model: {error}") from error

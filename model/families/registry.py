@@ -1,5 +1,7 @@
 """The families, by name and by the model class that a config.json names."""
 
+from typing import Any
+
 from model.families.bert import Bert, Roberta
 from model.families.deepseek import DeepSeekV3
 from model.families.family import Family
@@ -13,7 +15,7 @@ from model.families.llama import Llama, Mistral
 from model.families.mixtral import Mixtral
 from model.families.olmo2 import Olmo2
 from model.families.phi3 import Phi3
-from model.families.published import FamilyError, Published
+from model.families.published import FamilyError, Published, understanding
 from model.families.qwen import Qwen2, Qwen3
 from model.families.qwen3_moe import Qwen3MoE
 from model.families.t5 import T5
@@ -46,3 +48,33 @@ def family_named(name: str) -> Family:
     if name not in names:
         raise FamilyError(f"there is no family '{name}'; there are {', '.join(names)}")
     return names[name]
+
+
+def expressed(family: Family, config: Any) -> dict[str, Any]:
+    """The config.json of a spec as a family writes it.
+
+    Raises FamilyError, saying what it is that this family cannot express.
+    """
+    try:
+        # A spec of parts that the family does not know may lack what it asks of its own.
+        with understanding(f"{family.name}: the spec"):
+            return family.published(config)
+    except FamilyError as error:
+        said = str(error)
+        raise FamilyError(said if family.name in said else f"{family.name}: {said}") from error
+
+
+def family_for(config: Any) -> Family:
+    """The first family that can express a spec.
+
+    Raises FamilyError, saying of each family why it cannot.
+    """
+    reasons = []
+    for family in FAMILIES:
+        try:
+            expressed(family, config)
+        except FamilyError as error:
+            reasons.append(str(error))
+        else:
+            return family
+    raise FamilyError("no family can express this model: " + "; ".join(reasons))

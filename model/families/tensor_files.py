@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from model.families.published import FamilyError
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
-_PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.bin", "consolidated.00.pth")
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _NAMES = {
     "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16,
     "I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8, "U8": np.uint8, "BOOL": np.bool_,
@@ -22,6 +22,7 @@ _NAMES = {
 _CODES = {np.dtype(kind): code for code, kind in _NAMES.items()}
 # As Hugging Face cuts its files.
 SHARD_BYTES = 5_000_000_000
+_CHUNK_BYTES = 8 << 20
 
 
 class TensorFiles:
@@ -88,11 +89,9 @@ class TensorFiles:
             return [self._inside(name) for name in dict.fromkeys(self._index().values())]
         if (self.directory / SINGLE).is_file():
             return [self.directory / SINGLE]
-        for name in _PICKLED:
-            if (self.directory / name).exists():
-                raise FamilyError(
-                    f"{self.directory / name} is a pickle, which can run code when read; convert it to safetensors"
-                )
+        for path in sorted(self.directory.iterdir()):
+            if path.suffix in _PICKLED:
+                raise FamilyError(f"{path} is a pickle, which can run code when it is read; convert it to safetensors")
         raise FamilyError(f"{self.directory} has neither {SINGLE} nor {INDEX}")
 
     def _index(self) -> Mapping[str, str]:
@@ -101,6 +100,8 @@ class TensorFiles:
             found = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
         except (ValueError, KeyError, TypeError) as error:
             raise FamilyError(f"{path} is no index of tensors: {error!r}") from None
+        if not isinstance(found, dict) or not all(isinstance(file, str) for file in found.values()):
+            raise FamilyError(f"{path} is no index of tensors: weight_map does not give a file for each")
         return found
 
     def _inside(self, name: str) -> Path:
@@ -146,7 +147,8 @@ class TensorWriter:
             raise FamilyError(f"'{name}' {tensor.shape} {tensor.dtype} was written, not '{wanted}' {shape} {dtype}")
         if name in self._starts:
             self._begin(self._starts[name])
-        self._file.write(np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data)
+        for rows in chunks(tensor):
+            self._file.write(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data)
         self._next += 1
 
     def close(self) -> None:
@@ -182,6 +184,16 @@ class TensorWriter:
             os.fsync(self._file.fileno())
             self._file.close()
             self._file = None
+
+
+def chunks(tensor: np.ndarray) -> Iterator[np.ndarray]:
+    """A tensor in parts along its first axis, so that copies of parts stay small."""
+    if tensor.ndim == 0 or tensor.nbytes <= _CHUNK_BYTES:
+        yield tensor
+        return
+    rows = max(1, _CHUNK_BYTES * len(tensor) // tensor.nbytes)
+    for first in range(0, len(tensor), rows):
+        yield tensor[first : first + rows]
 
 
 Announced = tuple[str, tuple[int, ...], np.dtype]

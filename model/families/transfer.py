@@ -1,8 +1,9 @@
 """Weights between a directory of safetensors and a model: straight into their places on devices, and back."""
 
+import functools
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,16 @@ from flax import nnx
 
 from model.families.family import Family
 from model.families.link import Link, Where, tensors_of, theirs_shapes
-from model.families.published import FamilyError, Published
+from model.families.placing import Parts, Shardings, groups
+from model.families.published import CONFIG, FamilyError, Published, understanding
 from model.families.registry import family_of
-from model.families.tensor_files import SHARD_BYTES, TensorFiles, TensorWriter
+from model.families.tensor_files import SHARD_BYTES, TensorFiles, TensorWriter, chunks
 
 # What belongs to a model besides its weights; copied byte for byte.
 COMPANIONS = (
     "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json",
-    "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "chat_template.jinja", "generation_config.json",
+    "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja",
+    "chat_template.json", "generation_config.json",
 )  # fmt: skip
 
 
@@ -38,7 +41,8 @@ class PublishedModel:
         self.directory = directory
         published = Published.read(directory)
         self.family: Family = family_of(published)
-        self.config: Any = self.family.config(published)
+        with understanding(published.place):
+            self.config: Any = self.family.config(published)
         self.files = TensorFiles(directory)
         self.tensors = tensors_of(abstract(self.family, self.config))
         self.links = self._linked()
@@ -58,8 +62,8 @@ class PublishedModel:
         link = self.links[name]
         # The tensors of one link are asked for in turn.
         if self._last is None or self._last[0] is not link:
-            read = [self.files.read(theirs) for theirs in link.theirs]
-            self._last = link, link.form.to_ours(read)
+            self._last = None
+            self._last = link, link.form.to_ours(Lazily(link.theirs, self.files.read))
         return self._last[1][link.ours.index(name)]
 
     def dtype(self, name: str) -> np.dtype:
@@ -69,20 +73,44 @@ class PublishedModel:
     def _check(self) -> None:
         there, place = set(self.files.names()), self.directory
         for link in dict.fromkeys(self.links.values()):
+            first = link.theirs[0]
             for name, shape in zip(link.theirs, theirs_shapes(link, self.tensors), strict=True):
                 if name not in there:
                     raise FamilyError(f"{place} lacks the tensor '{name}'")
                 if self.files.shape(name) != shape:
                     raise FamilyError(
                         f"{self.files.file(name)}: '{name}' has shape {self.files.shape(name)}; "
-                        f"{place / 'config.json'} makes it {shape}"
+                        f"{place / CONFIG} makes it {shape}"
                     )
                 if (dtype := self.files.dtype(name)).kind not in "fV":
                     raise FamilyError(f"{self.files.file(name)}: '{name}' has format {dtype}, no float")
+                if dtype != self.files.dtype(first):
+                    raise FamilyError(
+                        f"{self.files.file(name)}: '{name}' has format {dtype}, and '{first}', "
+                        f"which joins it in one tensor, {self.files.dtype(first)}"
+                    )
                 there.discard(name)
         for name in sorted(there):
             if not self.family.surplus(self.config, name):
                 raise FamilyError(f"{self.files.file(name)} holds '{name}', which {self.family.name} does not have")
+
+
+class Lazily(Sequence[np.ndarray]):
+    """Tensors that are read when they are asked for, and not kept.
+
+    Args:
+      names: their names.
+      read: reads one.
+    """
+
+    def __init__(self, names: Sequence[str], read: Callable[[str], np.ndarray]) -> None:
+        self._names, self._read = names, read
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, at: Any) -> Any:
+        return Lazily(self._names[at], self._read) if isinstance(at, slice) else self._read(self._names[at])
 
 
 def abstract(family: Family, config: Any) -> nnx.Module:
@@ -90,45 +118,35 @@ def abstract(family: Family, config: Any) -> nnx.Module:
     return nnx.eval_shape(lambda: family.build(config, nnx.Rngs(0)))
 
 
-def load(
-    directory: Path, shardings: Callable[[tuple[str, ...], tuple[int, ...]], jax.sharding.Sharding] | None = None
-) -> tuple[Any, nnx.Module]:
+def load(directory: Path, shardings: Shardings | None = None) -> tuple[Any, nnx.Module]:
     """The spec and the model of a published directory, each weight read straight into its place.
 
     Args:
       directory: a published model, or one of ours (see `python -m model.convert`).
       shardings: the sharding of an array by its path and shape; by default all is on the first device.
 
-    No more than the shards of this host, and one tensor, are in memory.
+    While an array is put in place, this host's shards of it and one link's tensors are in memory besides;
+    each link is read once.
     """
     source = open_model(directory)
-    model = abstract(source.family, source.config)
-    graph, state = nnx.split(model)
-    tensors = source.tensors
-    by_path: dict[tuple[str, ...], list[tuple[str, Where]]] = {}
-    for name, where in tensors.items():
-        by_path.setdefault(where.path, []).append((name, where))
-
-    def made(path: tuple[str, ...], leaf: jax.ShapeDtypeStruct) -> jax.Array:
-        names = sorted(by_path[path], key=lambda item: item[1].repeat or 0)
-
-        def part(index: tuple[slice, ...]) -> np.ndarray:
-            if names[0][1].repeat is None:
-                return source.ours(names[0][0])[index].astype(leaf.dtype)
-            turns = range(*index[0].indices(leaf.shape[0]))
-            shape = [len(range(*cut.indices(size))) for cut, size in zip(index, leaf.shape, strict=True)]
-            block = np.empty(shape, leaf.dtype)
-            for row, turn in enumerate(turns):
-                block[row] = source.ours(names[turn][0])[index[1:]]
-            return block
-
-        if shardings is None:
-            return jax.numpy.asarray(part(tuple(slice(0, size) for size in leaf.shape)))
-        return jax.make_array_from_callback(leaf.shape, shardings(path, leaf.shape), part)
-
-    shapes = nnx.to_pure_dict(state)
-    weights = jax.tree.map_with_path(lambda path, leaf: made(tuple(str(p.key) for p in path), leaf), shapes)
-    return source.config, nnx.merge(graph, weights)
+    graph, state = nnx.split(abstract(source.family, source.config))
+    leaves = {tuple(map(str, path)): variable for path, variable in nnx.to_flat_state(state)}
+    first = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    links = dict.fromkeys(source.links.values())
+    weights: dict[tuple[str, ...], jax.Array] = {}
+    for paths, names in groups((link.ours, tuple(source.tensors[n].path for n in link.ours)) for link in links):
+        parts = {}
+        for path in paths:
+            shape = leaves[path].shape
+            sharding = first if shardings is None else shardings(path, shape)
+            parts[path] = Parts(jax.ShapeDtypeStruct(shape, leaves[path].dtype), sharding)
+        for name in names:
+            where = source.tensors[name]
+            parts[where.path].take(where.repeat, functools.partial(source.ours, name))
+        weights |= {path: part.placed() for path, part in parts.items()}
+    for path, variable in leaves.items():
+        variable.set_value(weights[path])
+    return source.config, nnx.merge(graph, state)
 
 
 def tensors_from(model: nnx.Module) -> tuple[dict[str, Where], Callable[[str], np.ndarray]]:
@@ -177,11 +195,13 @@ def export(
     ]
     writer = TensorWriter(directory, announced, shard_bytes)
     for link in links:
-        theirs = link.form.to_theirs([read(name) for name in link.ours])
+        theirs = link.form.to_theirs(Lazily(link.ours, read))
         for name, tensor in zip(link.theirs, theirs, strict=True):
             writer.write(name, tensor)
+        # Before the next is read.
+        del theirs, tensor
     writer.close()
-    (directory / "config.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    (directory / CONFIG).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def copy_companions(source: Path, target: Path) -> list[str]:
@@ -225,6 +245,7 @@ def publish(source: PublishedModel, directory: Path, shard_bytes: int = SHARD_BY
     """Writes a model that is in our layout as its family publishes it, its config.json unchanged."""
     values = Published.read(source.directory).values
     export(source.family, source.config, source.ours, source.dtype, directory, dict(values), shard_bytes)
+    shutil.copyfile(source.directory / CONFIG, directory / CONFIG)
 
 
 def take_over(source: PublishedModel, directory: Path, shard_bytes: int = SHARD_BYTES) -> None:
@@ -236,7 +257,7 @@ def take_over(source: PublishedModel, directory: Path, shard_bytes: int = SHARD_
     for name in names:
         writer.write(name, source.ours(name))
     writer.close()
-    shutil.copyfile(source.directory / "config.json", directory / "config.json")
+    shutil.copyfile(source.directory / CONFIG, directory / CONFIG)
     marker = json.dumps({"format": FORMAT, "family": source.family.name})
     (directory / MARKER).write_text(marker + "\n", encoding="utf-8")
 
@@ -245,5 +266,6 @@ def verify_copy(one: PublishedModel, other: PublishedModel) -> None:
     """Raises FamilyError, naming the tensor, unless two models are the same bit for bit."""
     for name in one.tensors:
         a, b = one.ours(name), other.ours(name)
-        if a.dtype != b.dtype or a.shape != b.shape or a.tobytes() != b.tobytes():
+        pairs = zip(chunks(a), chunks(b), strict=False)
+        if a.dtype != b.dtype or a.shape != b.shape or any(x.tobytes() != y.tobytes() for x, y in pairs):
             raise FamilyError(f"'{name}' differs between {one.directory} and {other.directory}")

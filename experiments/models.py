@@ -1,0 +1,170 @@
+"""What every preset of a public family, and every config that ships, costs: `python -m experiments.models`.
+
+Parameters, parameters that take part in a token, FLOPs of the forward pass for a token in a row of the
+model's context, and memory of a decoding cache in bfloat16. All of it by closed form, without weights.
+With --write=docs/models.md the table in that file is written anew.
+"""
+
+import dataclasses
+import pkgutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from data import atomic, console
+
+console.quiet()
+
+BEGIN, END = "<!-- table: python -m experiments.models --write docs/models.md -->", "<!-- end of table -->"
+HEAD = (
+    "model", "family", "parameters", "active", "context", "GFLOPs a token", "cache a token", "cache of a full context",
+)  # fmt: skip
+# The keys under which config.json files tell the longest row, the first that is there.
+_CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length", "seq_length")
+_BFLOAT16 = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What one model costs; None where there is no closed form for its kind of model.
+
+    Attributes:
+      name: of the preset or config.
+      family: of the preset; "config" for a config that ships.
+      weights: number of weights.
+      active: number of weights that take part in a token.
+      context: tokens of the longest row.
+      flops: of the forward pass, a token, in a row of the context.
+      growth: bytes of the cache for a token, while no mask lets go of older ones.
+      cache: bytes of the cache of a row of the context.
+    """
+
+    name: str
+    family: str
+    weights: int
+    active: int | None
+    context: int | None
+    flops: float | None
+    growth: int | None
+    cache: int | None
+
+    def cells(self) -> tuple[str, ...]:
+        """The row as text."""
+        return (
+            self.name, self.family, _number(self.weights), _number(self.active),
+            _shown(self.context, "{:,}"), _shown(self.flops and self.flops / 1e9, "{:,.4g}"),
+            _bytes(self.growth), _bytes(self.cache),
+        )  # fmt: skip
+
+
+def costs(name: str, family: str, config: Any, context: int | None, caches: bool = True) -> Row:
+    """The row of a decoder's spec; `caches` says whether it decodes."""
+    from model import cost
+
+    flops = growth = cache = None
+    if context:
+        flops = cost.forward_flops_per_token(config, context)
+    if caches:
+        growth = cost.cache_bytes_per_token(config, _BFLOAT16)
+        cache = cost.cache_bytes(config, context, _BFLOAT16) if context else None
+    weights, active = cost.weight_count(config), cost.active_weight_count(config)
+    return Row(name, family, weights, active, context, flops, growth, cache)
+
+
+def presets() -> Iterator[Row]:
+    """Every preset of every family, in order."""
+    from model.families.registry import FAMILIES
+    from model.families.transfer import abstract
+    from model.transformer import DecoderLM
+
+    for family in FAMILIES:
+        for name, values in family.presets.items():
+            config = family.preset(name)
+            context = next((int(values[key]) for key in _CONTEXT if values.get(key)), None)
+            model = abstract(family, config)
+            if type(model) is DecoderLM:
+                yield costs(name, family.name, config, context)
+            else:  # heads, and encoders with decoders: counted from the tree itself
+                yield Row(name, family.name, _counted(model), None, context, None, None, None)
+
+
+def configs() -> Iterator[Row]:
+    """Every config that ships, at the sequence that it trains on."""
+    from experiments import configs as room
+    from train.load import load_experiment
+
+    for module in sorted(pkgutil.iter_modules(room.__path__), key=lambda module: module.name):
+        experiment, _ = load_experiment(module.name)
+        yield costs(module.name, "config", experiment.model, experiment.batch.sequence)
+
+
+def table(rows: Iterable[Row]) -> str:
+    """The rows as a Markdown table."""
+    lines = [HEAD, *(row.cells() for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
+    left = 2  # names on the left, numbers on the right
+
+    def drawn(cells: Iterable[str]) -> str:
+        padded = (
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        return "| " + " | ".join(padded) + " |"
+
+    rule = "|" + "|".join("-" * (w + 2) if i < left else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
+    return "\n".join([drawn(HEAD), rule, *map(drawn, lines[1:])])
+
+
+def inserted(document: str, text: str, place: str) -> str:
+    """A document with the table between its two marks.
+
+    Raises ValueError unless each mark is there once, in order.
+    """
+    if document.count(BEGIN) != 1 or document.count(END) != 1 or document.index(BEGIN) > document.index(END):
+        raise ValueError(f"{place} has no place for the table: a line '{BEGIN}', and after it '{END}', each once")
+    before, rest = document.split(BEGIN)
+    return f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}"
+
+
+def _counted(model: Any) -> int:
+    import jax
+    from flax import nnx
+
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "" if value is None else form.format(value)
+
+
+def _number(value: int | None) -> str:
+    if value is None:
+        return ""
+    size, unit = next((size, unit) for size, unit in ((1e9, " B"), (1e6, " M"), (1, "")) if value >= size or size == 1)
+    return f"{value / size:,.2f}{unit}" if unit else f"{value:,}"
+
+
+def _bytes(value: int | None) -> str:
+    if value is None:
+        return ""
+    units = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
+    size, unit = next((size, unit) for size, unit in units if value >= size or size == 1)
+    return f"{value / size:,.4g} {unit}"
+
+
+def main(argv: list[str]) -> None:
+    """Prints the table, and writes it where --write says."""
+    text = table([*presets(), *configs()])
+    if flags.FLAGS.write:
+        path = Path(flags.FLAGS.write)
+        if not path.is_file():
+            raise console.UsageError(f"--write={path} is no file; it is a Markdown file with a place for the table")
+        atomic.write_text(path, inserted(path.read_text(encoding="utf-8"), text, str(path)))
+    print(text)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("write", "", "Markdown file whose table is written anew")
+    console.run(main)

@@ -47,8 +47,7 @@ def test_a_spec_is_its_constructor_call() -> None:
             "type": "And", "left": {"type": "Causal"}, "right": {"type": "SlidingWindow", "size": 8}
         },
         "positions": {"type": "Rope", "theta": 1e4, "scaling": None, "fraction": 1.0, "interleaved": False},
-        "qk_norm": None, "kernel": None, "bias": False, "output_bias": False, "scale": 0.0, "softcap": 0.0,
-        "sinks": False,
+        "qk_norm": None, "kernel": None, "bias": False, "output_bias": False, "scale": 0.0, "softcap": 0.0, "sinks": False,
     }  # fmt: skip
     assert flatten(describe(spec))["mask.right.size"] == 8
 
@@ -298,6 +297,5 @@ def test_what_newly_appears_is_one_line(experiment: Experiment) -> None:
     bare, hooked = derive(experiment, hooks=()), derive(experiment, hooks=(Ticking(),))
     assert difference(bare, hooked) == ["hooks: () -> (Ticking(every=3),)"]
     assert difference(hooked, bare) == ["hooks: (Ticking(every=3),) -> ()"]
-    twice = derive(experiment, hooks=(Ticking(), Ticking(every=4)))
-    assert difference(hooked, twice) == ["hooks.1: - -> Ticking(every=4)"]
-    assert difference(hooked, derive(experiment, hooks=(Ticking(every=5),))) == ["hooks.0.every: 3 -> 5"]
+    assert difference(hooked, derive(hooked, hooks=(Ticking(), Ticking(4)))) == ["hooks.1: - -> Ticking(every=4)"]
+    assert difference(hooked, derive(hooked, hooks=(Ticking(5),))) == ["hooks.0.every: 3 -> 5"]

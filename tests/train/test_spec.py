@@ -43,11 +43,10 @@ def test_a_spec_is_its_constructor_call() -> None:
     spec = Attention(4, mask=Causal() & SlidingWindow(8), kernel=None)
     assert describe(spec) == {
         "type": "Attention", "heads": 4, "kv_heads": 0, "head_dim": 0,
-        "mask": {
-            "type": "And", "left": {"type": "Causal"}, "right": {"type": "SlidingWindow", "size": 8}
-        },
+        "mask": {"type": "And", "left": {"type": "Causal"}, "right": {"type": "SlidingWindow", "size": 8}},
         "positions": {"type": "Rope", "theta": 1e4, "scaling": None, "fraction": 1.0, "interleaved": False},
-        "qk_norm": None, "kernel": None, "bias": False, "output_bias": False, "scale": 0.0, "softcap": 0.0, "sinks": False,
+        "qk_norm": None, "kernel": None, "bias": False, "output_bias": False, "sinks": False,
+        "scale": 0.0, "softcap": 0.0,
     }  # fmt: skip
     assert flatten(describe(spec))["mask.right.size"] == 8
 

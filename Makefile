@@ -11,13 +11,14 @@ TEST_FLAGS ?= -n 2 --dist loadfile
 # Quoted for the shell, since the path may hold spaces.
 IN_VENV = "$${ESPALIER_VENV:-.venv}/bin/python" -m
 
-.PHONY: help install smoke test test-slow lint clean
+.PHONY: help install smoke test test-slow parity lint clean
 
 help:
 	@echo 'make install     environment with the pinned packages, in .venv'
 	@echo 'make smoke       the whole life of a small model on this CPU, about a minute'
 	@echo 'make test        the default test suite, under ten minutes on two cores'
-	@echo 'make test-slow   the tests marked slow'
+	@echo 'make test-slow   the tests marked slow, those of the live parity left out'
+	@echo 'make parity      every model family against transformers, live; installs torch beside the rest'
 	@echo 'make lint        ruff over the sources'
 	@echo 'make clean       removes .venv and caches; leaves runs/ alone'
 
@@ -31,7 +32,12 @@ test: install
 	@$(IN_VENV) pytest -q $(TEST_FLAGS)
 
 test-slow: install
-	@$(IN_VENV) pytest -q -m slow $(TEST_FLAGS) || [ $$? -eq 5 ]  # 5: no test is marked
+	@$(IN_VENV) pytest -q -m slow --ignore=tests/model/parity $(TEST_FLAGS) || [ $$? -eq 5 ]  # 5: no test is marked
+
+# One test a worker, since most of them are in one file.
+parity: install
+	@$(IN_VENV) pip install --quiet --disable-pip-version-check -r requirements.lock -r .ci/parity.lock
+	@$(IN_VENV) pytest -q -m slow -n 2 --dist load tests/model/parity
 
 lint: install
 	@$(IN_VENV) ruff check .

@@ -28,7 +28,7 @@ _BFLOAT16 = 2
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What one model costs; None where there is no closed form for its kind of model.
+    """What one model costs; None where it has no such thing.
 
     Attributes:
       name: of the preset or config.
@@ -44,9 +44,9 @@ class Row:
     name: str
     family: str
     weights: int
-    active: int | None
-    context: int | None
-    flops: float | None
+    active: int
+    context: int
+    flops: float
     growth: int | None
     cache: int | None
 
@@ -54,40 +54,27 @@ class Row:
         """The row as text."""
         return (
             self.name, self.family, _number(self.weights), _number(self.active),
-            _shown(self.context, "{:,}"), _shown(self.flops and self.flops / 1e9, "{:,.4g}"),
+            f"{self.context:,}", f"{self.flops / 1e9:,.4g}",
             _bytes(self.growth), _bytes(self.cache),
         )  # fmt: skip
 
 
-def costs(name: str, family: str, config: Any, context: int | None, caches: bool = True) -> Row:
-    """The row of a decoder's spec; `caches` says whether it decodes."""
-    from model import cost
+def row(name: str, family: str, config: Any, context: int) -> Row:
+    """The row of a spec."""
+    from model.cost_table import cost
 
-    flops = growth = cache = None
-    if context:
-        flops = cost.forward_flops_per_token(config, context)
-    if caches:
-        growth = cost.cache_bytes_per_token(config, _BFLOAT16)
-        cache = cost.cache_bytes(config, context, _BFLOAT16) if context else None
-    weights, active = cost.weight_count(config), cost.active_weight_count(config)
-    return Row(name, family, weights, active, context, flops, growth, cache)
+    found = cost(config, context, _BFLOAT16)
+    return Row(name, family, found.weights, found.active, context, found.flops, found.growth, found.cache)
 
 
 def presets() -> Iterator[Row]:
     """Every preset of every family, in order."""
     from model.families.registry import FAMILIES
-    from model.families.transfer import abstract
-    from model.transformer import DecoderLM
 
     for family in FAMILIES:
         for name, values in family.presets.items():
-            config = family.preset(name)
-            context = next((int(values[key]) for key in _CONTEXT if values.get(key)), None)
-            model = abstract(family, config)
-            if type(model) is DecoderLM:
-                yield costs(name, family.name, config, context)
-            else:  # heads, and encoders with decoders: counted from the tree itself
-                yield Row(name, family.name, _counted(model), None, context, None, None, None)
+            context = next(int(values[key]) for key in _CONTEXT if values.get(key))
+            yield row(name, family.name, family.preset(name), context)
 
 
 def configs() -> Iterator[Row]:
@@ -97,7 +84,7 @@ def configs() -> Iterator[Row]:
 
     for module in sorted(pkgutil.iter_modules(room.__path__), key=lambda module: module.name):
         experiment, _ = load_experiment(module.name)
-        yield costs(module.name, "config", experiment.model, experiment.batch.sequence)
+        yield row(module.name, "config", experiment.model, experiment.batch.sequence)
 
 
 def table(rows: Iterable[Row]) -> str:
@@ -128,20 +115,7 @@ def inserted(document: str, text: str, place: str) -> str:
     return f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}"
 
 
-def _counted(model: Any) -> int:
-    import jax
-    from flax import nnx
-
-    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
-
-
-def _shown(value: float | None, form: str) -> str:
-    return "" if value is None else form.format(value)
-
-
-def _number(value: int | None) -> str:
-    if value is None:
-        return ""
+def _number(value: int) -> str:
     size, unit = next((size, unit) for size, unit in ((1e9, " B"), (1e6, " M"), (1, "")) if value >= size or size == 1)
     return f"{value / size:,.2f}{unit}" if unit else f"{value:,}"
 

@@ -26,7 +26,7 @@ _PROJECTIONS = {"relu": (MLP, "relu"), "gelu": (MLP, "gelu"), "gated-gelu": (Gat
 def _sizes(embed: int, kv: int, hidden: int, layers: int, heads: int, gated: bool) -> dict[str, Any]:
     sizes = {
         "vocab_size": 32128, "d_model": embed, "d_kv": kv, "d_ff": hidden, "num_layers": layers,
-        "num_decoder_layers": layers, "num_heads": heads,
+        "num_decoder_layers": layers, "num_heads": heads, "n_positions": 512,
     }  # fmt: skip
     return sizes | ({"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False} if gated else {})
 

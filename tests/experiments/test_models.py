@@ -55,11 +55,12 @@ def test_a_family_that_comes_later_is_in_the_table(monkeypatch: pytest.MonkeyPat
     assert row.cells() == ("llama-3.1-8b", "llama", "8.03 B", "8.03 B", "4,096", "16.08", "128 KiB", "512 MiB")
 
 
-def test_what_has_no_closed_form_is_left_empty() -> None:
-    text = table([Row("t5", "t5", 1234, None, None, None, None, None), Row("a", "b", 5, 5, 8, 2e9, 3072, 1 << 30)])
+def test_what_a_model_does_not_have_is_left_empty() -> None:
+    bert = Row("bert", "bert", 1234, 1234, 512, 1e9, None, None)
+    text = table([bert, Row("a", "b", 5, 5, 8, 2e9, 3072, 1 << 30)])
     lines = text.splitlines()
     assert len({len(line) for line in lines}) == 1
-    assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == ["t5", "t5", "1,234", "", "", "", "", ""]
+    assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == ["bert", "bert", "1,234", "1,234", "512", "1", "", ""]
     assert [cell.strip() for cell in lines[3].split("|")[4:-1]] == ["5", "8", "2", "3 KiB", "1 GiB"]
 
 

@@ -30,7 +30,8 @@ def make_step(
 ) -> Step:
     """The training step. Randomness is a function of (seed, step) alone.
 
-    The loss is the mean over the batch's tokens, however it is cut into `accumulate` micro-batches.
+    The loss is the mean over the batch's tokens, however it is cut into `accumulate` micro-batches. What routers
+    add to it is taken over each micro-batch; the biases that they are balanced by move by the whole batch.
     """
     dropout = blueprint.config.dropout
 

@@ -37,6 +37,7 @@ FEWEST_TOO_MANY_FIELDS = 15
 # Claims about the whole of a room rather than one module of it.
 MIRRORS_NOTHING: dict[str, str] = {
     "extending": "docs/extending.md",
+    "goldens": "logits of the families, as transformers once gave them",
     "resume": "a killed run ends like an undisturbed one",
     "processes": "several processes train as one",
     "bad_input": "what a person is told",

@@ -76,7 +76,7 @@ class GPTNeoX(Family):
             "num_attention_heads": attention.heads,
             "intermediate_size": feedforward.hidden,
             "vocab_size": config.vocab,
-            "hidden_act": published_activation(feedforward.activation, "gelu"),
+            "hidden_act": published_activation(feedforward.activation, "gelu", "gelu_fast"),
             "layer_norm_eps": self.part(config.norm, LayerNorm, "norm").eps,
             "use_parallel_residual": isinstance(config.residual, Parallel),
             "attention_bias": attention.bias,

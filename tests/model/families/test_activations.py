@@ -13,5 +13,6 @@ def test_names() -> None:
         assert ACTIVATIONS[published_activation(name)] == name
     assert published_activation("gelu_tanh", "gelu_pytorch_tanh") == "gelu_pytorch_tanh"
     assert published_activation("gelu", "gelu_new") == "gelu"
+    assert published_activation("gelu_tanh", "gelu", "gelu_fast") == "gelu_fast"
     with pytest.raises(FamilyError, match="^the activation 'mish' has no published name; those of silu, "):
         published_activation("mish")

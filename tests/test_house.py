@@ -38,6 +38,7 @@ FEWEST_TOO_MANY_FIELDS = 15
 MIRRORS_NOTHING: dict[str, str] = {
     "extending": "docs/extending.md",
     "memory": "a conversion holds its largest tensor and not the model",
+    "goldens": "logits of the families, as transformers once gave them",
     "resume": "a killed run ends like an undisturbed one",
     "processes": "several processes train as one",
     "bad_input": "what a person is told",

@@ -12,16 +12,16 @@ ACTIVATIONS: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def published_activation(name: str, preferred: str = "") -> str:
+def published_activation(name: str, *preferred: str) -> str:
     """The name in a config.json of an activation of ours.
 
     Args:
       name: ours.
-      preferred: the name that the family uses, where it has the same formula as others.
+      preferred: the names that the family uses, of programs that compute the same but for rounding.
 
     Raises FamilyError if there is none.
     """
     names = [theirs for theirs, ours in ACTIVATIONS.items() if ours == name]
     if not names:
         raise FamilyError(f"the activation '{name}' has no published name; those of {', '.join(ACTIVATIONS)} have")
-    return preferred if preferred in names else names[0]
+    return next((theirs for theirs in preferred if theirs in names), names[0])

@@ -85,7 +85,7 @@ class Family(abc.ABC):
         """
         if not isinstance(found, kind):
             raise FamilyError(
-                f"{self.name} cannot express this model: model.{field} is a {type(found).__name__}; "
+                f"{self.name} cannot express this model: model.{field} is {type(found).__name__}; "
                 f"this family has {kind.__name__}"
             )
         return found

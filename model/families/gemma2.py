@@ -89,14 +89,8 @@ class Gemma2(Gemma):
             **super().keys(config),
             "sliding_window": published_window(config),
             "layer_types": published_layer_types(config),
-            "query_pre_attn_scalar": published_scalar(scale),
+            # Always a whole number; a scale that none gives is found out when this is read again.
+            "query_pre_attn_scalar": round(scale**-2),
             "attn_logit_softcapping": attention.softcap or None,
             "final_logit_softcapping": config.logits.softcap or None,
         }
-
-
-def published_scalar(scale: float) -> int | float:
-    """The number whose root is 1 / scale; the whole one, if there is one."""
-    exact = scale**-2
-    whole = round(exact)
-    return whole if whole**-0.5 == scale else exact

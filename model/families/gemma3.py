@@ -58,7 +58,7 @@ class Gemma3(Gemma2):
         else:
             theta = published.get("rope_local_base_freq", 10_000.0)
         others = {key: value for key, value in published.values.items() if key != "rope_scaling"}
-        return self.rope(Published({**others, "rope_parameters": told}, published.place), theta=theta)
+        return self.rope(Published({**others, "rope_parameters": told}, published.place), theta=float(theta))
 
     def keys(self, config: TransformerConfig) -> dict[str, Any]:
         """Two rotary embeddings, by the keys that all versions of transformers read."""

@@ -44,14 +44,14 @@ class GPTNeoX(Family):
     def config(self, published: Published) -> TransformerConfig:
         """Reads a GPTNeoXConfig."""
         get = published.get
-        bias = bool(get("attention_bias", True))
+        bias, theta = bool(get("attention_bias", True)), float(get("rotary_emb_base", 10_000))
         return TransformerConfig(
             layers=get("num_hidden_layers"),
             embed=get("hidden_size"),
             vocab=get("vocab_size"),
             attention=Attention(
                 heads=get("num_attention_heads"),
-                positions=rope(published, fraction=get("rotary_pct", 0.25), theta=get("rotary_emb_base", None)),
+                positions=rope(published, fraction=get("rotary_pct", 0.25), theta=theta),
                 bias=bias,
                 output_bias=bias,
             ),
@@ -76,7 +76,7 @@ class GPTNeoX(Family):
             "num_attention_heads": attention.heads,
             "intermediate_size": feedforward.hidden,
             "vocab_size": config.vocab,
-            "hidden_act": published_activation(feedforward.activation, "gelu"),
+            "hidden_act": published_activation(feedforward.activation, "gelu", "gelu_fast"),
             "layer_norm_eps": self.part(config.norm, LayerNorm, "norm").eps,
             "use_parallel_residual": isinstance(config.residual, Parallel),
             "attention_bias": attention.bias,

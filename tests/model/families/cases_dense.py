@@ -33,8 +33,8 @@ DENSE: dict[str, dict[str, Any]] = {
     ),
     "qwen2": _named("Qwen2ForCausalLM", "qwen2", _GROUPED, tie_word_embeddings=True, rope_theta=1e6),
     "qwen2-windows": _named(
-        "Qwen2ForCausalLM", "qwen2", _GROUPED, _WINDOW, num_hidden_layers=5, num_key_value_heads=1,
-        tie_word_embeddings=False, use_sliding_window=True, max_window_layers=2,
+        "Qwen2ForCausalLM", "qwen2", _GROUPED, _WINDOW, num_hidden_layers=3, num_key_value_heads=1,
+        tie_word_embeddings=False, use_sliding_window=True, max_window_layers=1,
     ),
     "qwen2.5-yarn": _named(
         "Qwen2ForCausalLM", "qwen2", _GROUPED, num_hidden_layers=2, tie_word_embeddings=False, rope_theta=1e6,
@@ -55,13 +55,14 @@ DENSE: dict[str, dict[str, Any]] = {
     ),
     "gemma2": _named("Gemma2ForCausalLM", "gemma2", _GEMMA, _WINDOW, query_pre_attn_scalar=20),
     "gemma2-uncapped": _named(
-        "Gemma2ForCausalLM", "gemma2", _GEMMA, _WINDOW, num_hidden_layers=5, query_pre_attn_scalar=16,
+        "Gemma2ForCausalLM", "gemma2", _GEMMA, _WINDOW, num_hidden_layers=3, query_pre_attn_scalar=16,
         tie_word_embeddings=False, attn_logit_softcapping=None, final_logit_softcapping=5.0,
-        layer_types=["full_attention", "sliding_attention", "full_attention", "full_attention", "sliding_attention"],
+        layer_types=["full_attention", "full_attention", "sliding_attention"],
     ),
     "gemma3": _named(
-        "Gemma3ForCausalLM", "gemma3_text", _GEMMA, _WINDOW, num_hidden_layers=7, query_pre_attn_scalar=20,
-        rope_theta=1e6, rope_local_base_freq=1e4, rope_scaling={"rope_type": "linear", "factor": 8.0},
+        "Gemma3ForCausalLM", "gemma3_text", _GEMMA, _WINDOW, num_hidden_layers=4, query_pre_attn_scalar=20,
+        sliding_window_pattern=3, rope_theta=1e6, rope_local_base_freq=1e4,
+        rope_scaling={"rope_type": "linear", "factor": 8.0},
     ),
     "gemma3-untied": _named(
         "Gemma3ForCausalLM", "gemma3_text", _GEMMA, _WINDOW, num_key_value_heads=1, query_pre_attn_scalar=16,

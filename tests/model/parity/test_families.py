@@ -9,6 +9,7 @@ and the figures are printed by
     python -m pytest -m slow -s tests/model/parity/test_families.py
 """
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,15 @@ import jax
 import numpy as np
 import pytest
 
-from model.decoding import generate
+from model import decoding
 from model.families.tensor_files import TensorFiles
 from model.families.transfer import PublishedModel, export, load, tensors_from
 from tests.model.families.cases import CASES
-from tests.model.families.published_models import write
+from tests.model.families.published_models import drawn, goldens_of, write
 
 pytestmark = pytest.mark.slow
 GOLDENS = Path(__file__).parents[1] / "goldens" / "families.json"
+FAR = 150
 QUICK = {"xla_backend_optimization_level": 0}
 
 
@@ -51,13 +53,17 @@ def their_logits(model: Any, tokens: np.ndarray, mask: np.ndarray | None = None,
         return model(**given, use_cache=False).logits.numpy()
 
 
-@jax.jit
-def our_logits(model: Any, tokens: Any, positions: Any = None) -> Any:
+@functools.partial(jax.jit, compiler_options=QUICK)
+def our_logits(model: Any, tokens: Any, positions: Any) -> Any:
     return model(tokens, positions)
 
 
-def drawn(vocab: int, rows: int, length: int) -> np.ndarray:
-    return np.random.default_rng(3).integers(3, vocab, (rows, length)).astype(np.int32)
+@pytest.fixture(autouse=True)
+def quickly_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs run once here, so the time goes into compiling them."""
+    names = ("graph", "sampler", "new_tokens")
+    quick = jax.jit(decoding._generate.__wrapped__, static_argnames=names, compiler_options=QUICK)
+    monkeypatch.setattr(decoding, "_generate", quick)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -69,19 +75,17 @@ def test_family(name: str, tmp_path: Path) -> None:
     tokens = drawn(values["vocab_size"], 3, 41)
 
     # Plain rows, rows padded on the right, and positions past the original context.
+    position = np.broadcast_to(np.arange(41, dtype=np.int32), tokens.shape)
     expected = their_logits(reference, tokens)
-    difference = np.abs(our_logits(model, tokens) - expected).max()
+    difference = np.abs(our_logits(model, tokens, position) - expected).max()
     lengths = np.array([41, 17, 5])
     mask = (np.arange(41) < lengths[:, None]).astype(np.int64)
     padded = np.where(mask, tokens, 0).astype(np.int32)
     real = mask.astype(bool)
-    ragged = np.abs(our_logits(model, padded)[real] - their_logits(reference, padded, mask)[real]).max()
-    far = 150
-    if config.longest is None or config.longest[0] >= far + tokens.shape[1]:
-        position = np.broadcast_to(np.arange(far, far + 41, dtype=np.int32), tokens.shape)
-        late = np.abs(our_logits(model, tokens, position) - their_logits(reference, tokens, start=far)).max()
-    else:
-        late = 0.0
+    ragged = np.abs(our_logits(model, padded, position)[real] - their_logits(reference, padded, mask)[real]).max()
+    late = 0.0
+    if config.longest is None or config.longest[0] >= FAR + 41:
+        late = np.abs(our_logits(model, tokens, position + FAR) - their_logits(reference, tokens, start=FAR)).max()
     spread = np.abs(expected).max()
     print(f"{name:16} logits up to {spread:5.2f}; differences {difference:.1e}, padded {ragged:.1e}, late {late:.1e}")
     assert 0.5 < spread < 50 and max(difference, ragged, late) < 2e-4
@@ -90,7 +94,7 @@ def test_family(name: str, tmp_path: Path) -> None:
     import torch
 
     prompts = [tokens[0, :9].tolist(), tokens[1, :4].tolist()]
-    ours = generate(model, prompts, new_tokens=64)
+    ours = decoding.generate(model, prompts, new_tokens=64)
     for prompt, made in zip(prompts, ours):
         with torch.no_grad():
             row = reference.generate(
@@ -115,7 +119,7 @@ def goldens() -> dict[str, Any]:
     import tempfile
 
     found = {}
-    for name, values in CASES.items():
+    for name, values in goldens_of(CASES).items():
         with tempfile.TemporaryDirectory() as directory:
             write(Path(directory), values)
             logits = their_logits(theirs(Path(directory)), drawn(values["vocab_size"], 2, 12))

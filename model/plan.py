@@ -60,13 +60,17 @@ def runs(blocks: Sequence[Hashable]) -> tuple[Run, ...]:
         return same // period
 
     @functools.cache
-    def best(first: int) -> tuple[int, int]:
-        """Blocks written out from `first` on, and the period of the run there."""
+    def best(first: int) -> tuple[int, int, int, int]:
+        """Blocks written out from `first` on; of the run there, what decides between equals, period and repeats."""
         if first == count:
-            return 0, 0
+            return 0, 0, 0, 0
         options = []
         for period in range(1, count - first + 1):
-            options.append((period + best(first + period * repeats(first, period))[0], period))
+            # Fewer repeats than there could be may leave more for a longer period after them.
+            for times in range(1, repeats(first, period) + 1):
+                # Of equally short programs, the one that loops over most blocks first.
+                looped = period * times if times > 1 else 0
+                options.append((period + best(first + period * times)[0], -looped, period, times))
             if min(options)[0] <= period:  # a longer body cannot be a shorter program
                 break
         return min(options)
@@ -76,7 +80,7 @@ def runs(blocks: Sequence[Hashable]) -> tuple[Run, ...]:
     for i in reversed(range(count)):
         best(i)
     while first < count:
-        period = best(first)[1]
-        found.append(Run(first, period, repeats(first, period)))
-        first += period * found[-1].repeats
+        _, _, period, times = best(first)
+        found.append(Run(first, period, times))
+        first += period * times
     return tuple(found)

@@ -24,6 +24,7 @@ def layer(x: np.ndarray, scale: np.ndarray, bias: np.ndarray, eps: float) -> np.
 CASES = [
     (RMSNorm(), rms, 1e-6),
     (RMSNorm(eps=0.5), rms, 0.5),
+    (RMSNorm(offset=1.0), lambda x, scale, bias, eps: rms(x, 1 + scale, bias, eps), 1e-6),
     (LayerNorm(), layer, 1e-5),
     (LayerNorm(eps=0.5, bias=True), layer, 0.5),
 ]
@@ -35,7 +36,8 @@ def test_norms_are_their_formulas(spec: Norm, formula, eps: float) -> None:
     module = spec.build(SIZES, nnx.Rngs(0))
     biased = getattr(spec, "bias", False)
     assert (module.bias is not None) == biased
-    assert module.scale[...].tolist() == [1.0] * 16
+    # Whatever part of it is stored, the scale is 1 at first.
+    assert module.scale[...].tolist() == [1.0 - getattr(spec, "offset", 0)] * 16
     # Rows of very different size, off centre: sums in a narrower format would show.
     x = (rng.normal(size=(2, 3, 16)) * np.array([1e-3, 1, 1e3])[:, None] + 0.7).astype(np.float32)
     scale, bias = rng.normal(size=(2, 16)).astype(np.float32)

@@ -46,10 +46,8 @@ def test_norms_that_a_block_has(residual: Residual) -> None:
 )
 def test_deviations_at_the_start(residual: Residual, inner: float, added: float) -> None:
     config = TransformerConfig(6, 128, 9, Attention(4), MLP(256), residual=residual)
-    block = DecoderLM(config, nnx.Rngs(0)).blocks.__getattribute__("0")
-    expected = {
-        "query": 0.02, "key": 0.02, "value": inner, "output": added
-    }  # fmt: skip
+    block = getattr(DecoderLM(config, nnx.Rngs(0)).blocks, "0")
+    expected = {"query": 0.02, "key": 0.02, "value": inner, "output": added}
     # Deviations of 98,304 and more draws: within 2 in 100 with certainty.
     for name, std in expected.items():
         assert np.std(getattr(block.attention, name)[...]) == pytest.approx(std, rel=0.02), name
@@ -74,7 +72,7 @@ class Doubled(Norms):
         (PreNorm(), (3 + 7) + 10 * 2 * 10),
         (PreNorm(0.5), (3 + 3.5) + 0.5 * 10 * 2 * 6.5),
         (PostNorm(), 2 * (11 * (2 * (3 + 4)))),
-        (PostNorm(3), 2 * (13 * (2 * (9 + 4)))),
+        (PostNorm(3.0), 2 * (13 * (2 * (9 + 4)))),
         (DeepNorm(8), 2 * (12 * (2 * (6 + 4)))),  # (2 * 8)^(1/4) is 2
         (OutputNorm(), 11 + 2 * 110),
         (SandwichNorm(), 17 + 2 * 10 * 2 * 17),

@@ -85,11 +85,11 @@ def test_logits_are_those_of_the_formulas(name: str, make_model) -> None:
 def test_token_types(make_model) -> None:
     config = config_of("embedding")
     model, _ = make_model(config)
-    tokens, types = drawn(1, 6), np.array([[0, 0, 2, 1, 1, 2]], np.int32)
-    given, without = (np.asarray(model.embedded(tokens, np.arange(6)[None], t)) for t in (types, None))
+    tokens, types = jnp.asarray(drawn(1, 6)), jnp.array([[0, 0, 2, 1, 1, 2]])
+    given, without = (np.asarray(model.embedded(tokens, jnp.arange(6)[None], t)) for t in (types, None))
     w = wide_weights(model)
     for found, of in ((given, types[0]), (without, np.zeros(6, int))):
-        x = w["embedding"][tokens[0]] * 4 + w["types"][of]
+        x = w["embedding"][np.asarray(tokens[0])] * 4 + w["types"][np.asarray(of)]
         x = x - x.mean(-1, keepdims=True)
         expected = x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5) * w["embedding_norm.scale"]
         np.testing.assert_allclose(found[0], expected + w["embedding_norm.bias"], atol=1e-5)
@@ -147,7 +147,7 @@ def test_decoding_is_the_full_pass(name: str, make_model) -> None:
 
 def test_slots_differ_by_place(make_model) -> None:
     config = dataclasses.replace(BASE, layers=5, attention=Interleaved((LOCAL, PLAIN)))
-    _, cache = make_model(config)[0].prefill(drawn(1, 4), jnp.array([4]), 20)
+    _, cache = make_model(config)[0].prefill(jnp.asarray(drawn(1, 4)), jnp.array([4]), 20)
     slots = {config.blocks[int(place)].attention: layer.position.shape[1] for place, layer in cache.items()}
     assert slots == {LOCAL: 3, PLAIN: 20}
 

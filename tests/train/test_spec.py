@@ -291,9 +291,10 @@ class Ticking(Hook):
 
 
 def test_what_newly_appears_is_one_line(experiment: Experiment) -> None:
+    bare = derive(experiment, hooks=())
     hooked = derive(experiment, hooks=(Ticking(),))
-    assert difference(experiment, hooked) == ["hooks: () -> (Ticking(every=3),)"]
-    assert difference(hooked, experiment) == ["hooks: (Ticking(every=3),) -> ()"]
+    assert difference(bare, hooked) == ["hooks: () -> (Ticking(every=3),)"]
+    assert difference(hooked, bare) == ["hooks: (Ticking(every=3),) -> ()"]
     twice = derive(experiment, hooks=(Ticking(), Ticking(every=4)))
     assert difference(hooked, twice) == ["hooks.1: - -> Ticking(every=4)"]
     assert difference(hooked, derive(experiment, hooks=(Ticking(every=5),))) == ["hooks.0.every: 3 -> 5"]

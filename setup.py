@@ -45,7 +45,7 @@ setup(
         "tpu": ["jax[tpu]"],
         "cuda": ["jax[cuda12]"],
         "test": ["beartype>=0.20", "hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6", "ruff"],
-        "parity": ["torch==2.13.0", "transformers>=4.50"],
+        "parity": ["torch==2.13.0", "transformers>=5.24"],
     },
     entry_points={"console_scripts": ["espalier = experiments.cli:main"]},
 )

@@ -1,5 +1,12 @@
-"""Encoders and encoder-decoders against transformers itself, live. Needs the extra `parity`."""
+"""Encoders and encoder-decoders against transformers itself, live.
 
+Needs the extra `parity`. The goldens of the default suite are written anew by
+
+    PYTHONPATH=. python tests/model/parity/test_encoder.py
+"""
+
+import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +18,10 @@ from model.decoding import generate
 from model.families.tensor_files import TensorFiles
 from model.families.transfer import PublishedModel, export, load, tensors_from
 from tests.model.families.encoder_cases import MASKED, SEQUENCE
-from tests.model.families.published_models import write
+from tests.model.families.published_models import drawn, write
 
 pytestmark = pytest.mark.slow
+GOLDENS = Path(__file__).parents[1] / "goldens" / "encoders.json"
 QUICK = {"xla_backend_optimization_level": 0}
 LENGTHS = np.array([[23], [11], [5]])
 REAL = np.arange(23) < LENGTHS
@@ -42,10 +50,6 @@ def ours(model: Any, *arguments: Any, **more: Any) -> Any:
     return model(*arguments, **more)
 
 
-def drawn(rows: int, length: int) -> np.ndarray:
-    return np.random.default_rng(3).integers(3, 97, (rows, length)).astype(np.int32)
-
-
 def there_and_back(family: Any, config: Any, model: Any, one: Path, other: Path) -> None:
     other.mkdir()
     _, read = tensors_from(model)
@@ -63,7 +67,7 @@ def test_masked(name: str, tmp_path: Path) -> None:
     family = write(tmp_path / "published", values)
     reference = theirs("AutoModelForMaskedLM", tmp_path / "published")
     config, model = load(tmp_path / "published")
-    tokens = drawn(3, 23)
+    tokens = drawn(97, 3, 23)
     types = np.random.default_rng(1).integers(0, values.get("type_vocab_size", 2), tokens.shape).astype(np.int32)
     expected = asked(reference, input_ids=tokens, token_type_ids=types)
     difference = np.abs(ours(model, tokens, types=types) - expected).max()
@@ -85,7 +89,7 @@ def test_sequence_to_sequence(name: str, tmp_path: Path) -> None:
     family = write(tmp_path / "published", SEQUENCE[name])
     reference = theirs("AutoModelForSeq2SeqLM", tmp_path / "published")
     config, model = load(tmp_path / "published")
-    source, target = drawn(3, 23), drawn(3, 9)[:, ::-1].copy()
+    source, target = drawn(97, 3, 23), drawn(97, 3, 9)[:, ::-1].copy()
     expected = asked(reference, input_ids=source, decoder_input_ids=target)
     difference = np.abs(ours(model, source, target) - expected).max()
     padded = np.where(REAL, source, 0).astype(np.int32)
@@ -108,3 +112,21 @@ def test_sequence_to_sequence(name: str, tmp_path: Path) -> None:
     there_and_back(family, config, model, tmp_path / "published", tmp_path / "again")
     again = theirs("AutoModelForSeq2SeqLM", tmp_path / "again")
     assert np.array_equal(asked(again, input_ids=source, decoder_input_ids=target), expected)
+
+
+def goldens() -> dict[str, Any]:
+    found = {}
+    for name, values in (MASKED | SEQUENCE).items():
+        with tempfile.TemporaryDirectory() as directory:
+            write(Path(directory), values)
+            if name in MASKED:
+                logits = asked(theirs("AutoModelForMaskedLM", Path(directory)), input_ids=drawn(97, 2, 12))
+            else:
+                model = theirs("AutoModelForSeq2SeqLM", Path(directory))
+                logits = asked(model, input_ids=drawn(97, 2, 12), decoder_input_ids=drawn(97, 2, 7))
+        found[name] = [[round(float(value), 5) for value in row] for row in logits[:, -1, :16]]
+    return found
+
+
+if __name__ == "__main__":
+    GOLDENS.write_text(json.dumps(goldens(), indent=1) + "\n")

@@ -22,6 +22,7 @@ def _gemma3(
         *shape, head_dim=head_dim, query_pre_attn_scalar=scalar, sliding_window=window, sliding_window_pattern=6,
         rope_theta=1_000_000.0, rope_local_base_freq=10_000.0,
         rope_scaling={"rope_type": "linear", "factor": factor} if factor else None,
+        max_position_embeddings=131_072 if factor else 32_768,
     )  # fmt: skip
 
 

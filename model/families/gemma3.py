@@ -24,6 +24,7 @@ def _gemma3(
         max_position_embeddings=longest,
         rope_theta=1_000_000.0, rope_local_base_freq=10_000.0,
         rope_scaling={"rope_type": "linear", "factor": factor} if factor else None,
+        max_position_embeddings=131_072 if factor else 32_768,
     )  # fmt: skip
 
 

@@ -16,12 +16,10 @@ from model.qk_norm import PerHead
 
 
 def _gemma3(
-    *shape: int, head_dim: int = 256, scalar: int = 256, window: int = 1024, factor: float = 8.0,
-    longest: int = 131_072,
+    *shape: int, head_dim: int = 256, scalar: int = 256, window: int = 1024, factor: float = 8.0
 ) -> dict[str, Any]:
     return sizes(
         *shape, head_dim=head_dim, query_pre_attn_scalar=scalar, sliding_window=window, sliding_window_pattern=6,
-        max_position_embeddings=longest,
         rope_theta=1_000_000.0, rope_local_base_freq=10_000.0,
         rope_scaling={"rope_type": "linear", "factor": factor} if factor else None,
         max_position_embeddings=131_072 if factor else 32_768,
@@ -34,7 +32,7 @@ class Gemma3(Gemma2):
     name = "gemma3_text"
     architectures = ("Gemma3ForCausalLM",)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "gemma-3-1b": _gemma3(26, 1152, 4, 1, 6912, 262_144, window=512, factor=0.0, longest=32_768),
+        "gemma-3-1b": _gemma3(26, 1152, 4, 1, 6912, 262_144, window=512, factor=0.0),
         "gemma-3-4b": _gemma3(34, 2560, 8, 4, 10_240, 262_208),
         "gemma-3-12b": _gemma3(48, 3840, 16, 8, 15_360, 262_208),
         "gemma-3-27b": _gemma3(62, 5376, 32, 16, 21_504, 262_208, head_dim=128, scalar=168),

@@ -71,8 +71,9 @@ class BatchPlan:
           ValueError: when `step`, `steps` or `host` is out of range, or `hosts` does not divide
             `batch`.
         """
-        if step < 0 or steps < 1:
-            raise ValueError(f"step is {step} and steps {steps}, but must be at least 0 and 1")
+        for name, value, least in (("step", step, 0), ("steps", steps, 1)):
+            if value < least:
+                raise ValueError(f"{name} is {value}, but must be at least {least}")
         share = rows_per_host(self.batch, host, hosts)
         first = (np.int64(step) + np.arange(steps, dtype=np.int64)) * self.batch + host * share
         row = (first[:, None] + np.arange(share, dtype=np.int64)).ravel()

@@ -129,7 +129,7 @@ def test_bad_steps_and_hosts() -> None:
     plan = BatchPlan(tokens=100, sequence=10, batch=4, seed=0)
     with pytest.raises(ValueError, match="step is -1, but must be at least 0"):
         plan.rows(-1)
-    with pytest.raises(ValueError, match="steps 0, but must be"):
+    with pytest.raises(ValueError, match="steps is 0, but must be at least 1"):
         plan.rows(0, steps=0)
     with pytest.raises(ValueError, match=r"host is 2, but must be in \[0, 2\)"):
         plan.rows(0, 2, 2)

@@ -82,13 +82,13 @@ configs = st.builds(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=15)
 @given(configs)
 def test_weights_of_any_spec(config: TransformerConfig) -> None:
     assert weight_count(config) == tree_count(made(config)) == active_weight_count(config)
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(configs, st.integers(2, 9))
 def test_the_cache_of_any_spec(config: TransformerConfig, context: int) -> None:
     tokens, lengths = jnp.zeros((3, 2), jnp.int32), jnp.full((3,), 2)

@@ -114,7 +114,12 @@ def initial(case: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("case", "name"), [(case, name) for name, (_, cases) in PLACEMENTS.items() for case in cases]
+    ("case", "name"),
+    [
+        pytest.param(case, name, marks=[pytest.mark.slow] * (case == "experts" and name != "fsdp"))
+        for name, (_, cases) in PLACEMENTS.items()
+        for case in cases
+    ],
 )
 def test_sharded_is_unsharded(case: str, name: str) -> None:
     expected, expected_metrics, _, _ = stepped(case, None)

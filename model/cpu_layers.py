@@ -29,8 +29,9 @@ def _matmul_forward(x: Array, weight: Array) -> tuple[Array, tuple[Array, Array]
 def _matmul_backward(saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     x, weight = saved
     dy = plain(dy)
-    # The first operand of the product is the one that has to be turned: better the narrower of the two.
-    d_weight = x.T @ dy if x.shape[1] <= dy.shape[1] else plain(dy.T @ x).T
+    # The first operand of the product has to be turned, which the product itself does slowly; the narrower of the two
+    # is turned at least cost.
+    d_weight = plain(x.T) @ dy if x.shape[1] <= dy.shape[1] else plain(plain(dy.T) @ x).T
     return dy @ weight.T, d_weight
 
 

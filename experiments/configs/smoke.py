@@ -39,7 +39,7 @@ def experiment() -> Experiment:
         batch=Batches(sequence=256, batch=2, evaluation=8),
         optimizer=Muon(iterations=3, decay=0.0, rate=2.0),
         schedule=WarmupCosine(peak=4e-3, warmup=10),
-        steps=640,
-        cadence=Cadence(log=10, evaluate=320, checkpoint=320),
+        steps=480,
+        cadence=Cadence(log=10, evaluate=240, checkpoint=240),
         hooks=(Compression(), Samples(prompts=("The ", "def ")), Report()),
     )

@@ -26,6 +26,11 @@ LLAMA: dict[str, dict[str, Any]] = {
         "rms_norm_eps": 1e-5, "tie_word_embeddings": False, "max_position_embeddings": 256, "rope_theta": 10000.0,
         "sliding_window": 7,
     },
+    "mistral-whole": {
+        **_TINY, "architectures": ["MistralForCausalLM"], "model_type": "mistral", "num_key_value_heads": 1,
+        "num_hidden_layers": 2, "head_dim": 10, "rms_norm_eps": 1e-6, "tie_word_embeddings": True,
+        "max_position_embeddings": 256, "rope_theta": 1e6, "sliding_window": None,
+    },
 }  # fmt: skip
 
 CASES: dict[str, dict[str, Any]] = {**LLAMA, **DENSE, **MOE}

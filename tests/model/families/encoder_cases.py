@@ -23,6 +23,11 @@ MASKED: dict[str, dict[str, Any]] = {
         **_BERT, "architectures": ["RobertaForMaskedLM"], "model_type": "roberta", "type_vocab_size": 1,
         "layer_norm_eps": 1e-5, "pad_token_id": 1, "max_position_embeddings": 66,
     },
+    "roberta deep": {
+        **_BERT, "architectures": ["RobertaForMaskedLM"], "model_type": "roberta", "type_vocab_size": 1,
+        "layer_norm_eps": 1e-6, "pad_token_id": 1, "max_position_embeddings": 42, "num_hidden_layers": 5,
+        "num_attention_heads": 6, "hidden_act": "gelu_new",
+    },
 }  # fmt: skip
 
 SEQUENCE: dict[str, dict[str, Any]] = {

@@ -15,7 +15,7 @@ from data.prepared import MARKER, Prepared
 from model.transformer import DecoderLM
 from sharding.placement import Layout, Placement
 from sharding.placements import DataParallel
-from train.checkpoint import FORMAT, digest
+from train.checkpoint import check_format, digest
 from train.experiment import Experiment
 from train.run_directory import RunDirectory
 from train.spec import build
@@ -151,6 +151,8 @@ def _weights(manager: ocp.CheckpointManager, step: int, blueprint: Blueprint, la
         blueprint.shapes,
         blueprint.shardings(layout),
     )
+    note = manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore()))["note"]
+    check_format(note)
     wanted = {"weights": shapes}
     read = manager.restore(
         step,
@@ -160,12 +162,9 @@ def _weights(manager: ocp.CheckpointManager, step: int, blueprint: Blueprint, la
                 restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
                 partial_restore=True,
             ),
-            note=ocp.args.JsonRestore(),
         ),
     )
-    note, weights = read["note"], read["state"]["weights"]
-    if note["format"] != FORMAT:
-        raise ValueError(f"it has format {note['format']}, and this version reads {FORMAT}")
+    weights = read["state"]["weights"]
     # The digests are those of the leaves of a TrainState: the step, the weights, then the optimizer's.
     found = [int(part) for part in jax.tree.leaves(jax.jit(digest)(weights))]
     if found != note["digest"][1 : 1 + len(found)]:

@@ -16,7 +16,7 @@ from etils import epath
 from train.digest import digest
 from train.state import TrainState
 
-FORMAT = 1
+FORMAT = 2
 _STATE, _NOTE = "state", "note"
 
 
@@ -95,17 +95,20 @@ class Checkpoints:
             self._manager.close()
 
     def _read(self, step: int, abstract: TrainState) -> TrainState:
-        read = self._manager.restore(
-            step,
-            args=ocp.args.Composite(state=ocp.args.StandardRestore(_tree(abstract)), note=ocp.args.JsonRestore()),
-        )
-        note = read[_NOTE]
-        if note["format"] != FORMAT:
-            raise ValueError(f"it has format {note['format']}, and this version reads {FORMAT}")
+        # The note first: a state of another format has another tree, which Orbax could only call a mismatch.
+        note = self._manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore()))[_NOTE]
+        check_format(note)
+        read = self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(_tree(abstract))))
         state = TrainState(**read[_STATE])
         if [int(part) for part in jax.tree.leaves(self._digest(state))] != note["digest"]:
             raise ValueError("its numbers are not those that were saved")
         return state
+
+
+def check_format(note: dict[str, Any]) -> None:
+    """Raises ValueError unless this version reads a checkpoint with this note."""
+    if note["format"] != FORMAT:
+        raise ValueError(f"it has format {note['format']}, and this version reads {FORMAT}")
 
 
 @contextmanager

@@ -42,8 +42,9 @@ def from_zero():
     [
         "for _ in range(20): numbers = from_zero(); next(numbers); del numbers",
         "numbers = from_zero(); next(numbers)",
-        "numbers = from_zero(); next(numbers); raise SystemExit",
-        "reader = reading(); numbers = iter(reader); next(numbers); del numbers, reader",
+        pytest.param("numbers = from_zero(); next(numbers); raise SystemExit", marks=pytest.mark.slow),
+        pytest.param("reader = reading(); numbers = iter(reader); next(numbers); del numbers, reader",
+                     marks=pytest.mark.slow),
     ],
 )
 def test_a_process_ends_with_calls_under_way(ending: str) -> None:

@@ -89,7 +89,7 @@ def test_another_family_that_can_express_it(opened: OpenRun, tmp_path: Path) -> 
 
 
 def test_what_cannot_be_expressed_is_named_and_nothing_is_written(trained, tmp_path: Path) -> None:
-    with pytest.raises(FamilyError, match="^llama .*: model.feedforward is a MLP; this family has GatedMLP"):
+    with pytest.raises(FamilyError, match="^llama .*: model.feedforward is MLP; this family has GatedMLP"):
         export_run(open_run(trained.path), tmp_path / "to", family_named("llama"))
     assert not any(tmp_path.iterdir())
 

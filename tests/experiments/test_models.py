@@ -70,6 +70,7 @@ def test_a_document_without_a_place(document: str) -> None:
         inserted(document, "x", "here")
 
 
+@pytest.mark.slow
 def test_as_a_verb(tmp_path: Path) -> None:
     place = tmp_path / "models.md"
     place.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")

@@ -86,6 +86,16 @@ def test_what_cannot_be_opened_gets_a_sentence(copy) -> None:
         open_run(copy)
 
 
+def test_another_format_is_refused_by_its_number(copy) -> None:
+    for step in (2, 4):
+        note = copy / "checkpoints" / str(step) / "note" / "metadata"
+        note.write_text(json.dumps(json.loads(note.read_text()) | {"format": 1}))
+    said: list[str] = []
+    with pytest.raises(ValueError, match="none of the 2 checkpoints"):
+        open_run(copy, log=said.append)
+    assert all("it has format 1, and this version reads 2" in line for line in said) and len(said) == 2
+
+
 def test_numbers_other_than_those_saved_are_noticed(copy) -> None:
     note = copy / "checkpoints" / "4" / "note" / "metadata"
     stored = json.loads(note.read_text())

@@ -185,7 +185,7 @@ def decoder(plan: FeedForwardPlan, layers: int = 2) -> TransformerConfig:
 @pytest.mark.parametrize(
     "plan", [
         LeadingFeedForward(1, GatedMLP(12), DEEPSEEK),
-        InterleavedFeedForward((GatedMLP(12), GPT_OSS)),
+        pytest.param(InterleavedFeedForward((GatedMLP(12), GPT_OSS)), marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_decoding_is_the_full_forward_pass(plan: FeedForwardPlan, make_model) -> None:

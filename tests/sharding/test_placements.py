@@ -116,7 +116,7 @@ def initial(case: str) -> Any:
 @pytest.mark.parametrize(
     ("case", "name"),
     [
-        pytest.param(case, name, marks=[pytest.mark.slow] * (case == "experts" and name != "fsdp"))
+        pytest.param(case, name, marks=[pytest.mark.slow] * (case == "experts"))
         for name, (_, cases) in PLACEMENTS.items()
         for case in cases
     ],

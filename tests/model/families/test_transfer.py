@@ -121,7 +121,7 @@ def test_a_family_that_cannot_express_it_writes_nothing(published: Path, tmp_pat
 
     config, model = load(published)
     odd = dataclasses.replace(config, norm=LayerNorm())
-    with pytest.raises(FamilyError, match="model.norm is a LayerNorm; this family has RMSNorm"):
+    with pytest.raises(FamilyError, match="model.norm is LayerNorm; this family has RMSNorm"):
         export(PublishedModel(published).family, odd, tensors_from(model)[1], lambda _: np.dtype("f4"), tmp_path)
     assert not any(tmp_path.iterdir())
 

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +15,11 @@ from data.console import UsageError
 from experiments.restore import open_run, restore
 from sharding.placements import FullySharded
 from train.checkpoint import Checkpoints
+from train.load import config_names, load_experiment
+from train.spec import describe
 from train.state import Blueprint, abstract_state
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -84,6 +91,21 @@ def test_what_cannot_be_opened_gets_a_sentence(copy) -> None:
     (copy / "config.json").write_text("{")
     with pytest.raises(ValueError, match="config.json cannot be read"):
         open_run(copy)
+
+
+def test_a_fresh_process_knows_the_types_of_every_config() -> None:
+    """Whoever opens a run has not imported the config that it was made from."""
+    configs = {name: describe(load_experiment(name)[0]) for name in config_names()}
+    for stored in configs.values():
+        del stored["placement"], stored["hooks"]
+    code = (
+        "import json, sys; from experiments.restore import build, Experiment\n"
+        "for name, stored in json.load(sys.stdin).items(): build(stored, Experiment); print(name)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, input=json.dumps(configs), capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == config_names(), done.stderr
 
 
 def test_another_format_is_refused_by_its_number(copy) -> None:

@@ -269,6 +269,7 @@ def _from_torch(family: str, t: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("family", ["Mixtral", "Qwen3-MoE", "DeepSeek-V3", "gpt-oss"])
+@pytest.mark.slow
 def test_layers_are_those_of_transformers(family: str) -> None:
     """Live, where the package is installed: the `parity` extra."""
     tensors, wanted = _torch_layer(family)

@@ -38,8 +38,7 @@ class Encoder(Transformer):
           types: token types; all 0 if not given.
         """
         step = Step(default_positions(tokens) if positions is None else positions, segments)
-        x, _ = self.stream(self.embedded(tokens, step.position, types, dropout_key), step, None, dropout_key)
-        return self.normalised(x)
+        return self.normalised(self.read(tokens, step, dropout_key, types)[0])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +103,7 @@ class MaskedLM(Encoder):
     ) -> Outputs:
         """Logits, and what routed layers add to the loss and tell of themselves."""
         step = Step(default_positions(tokens) if positions is None else positions, segments)
-        x, results = self.stream(self.embedded(tokens, step.position, types, dropout_key), step, None, dropout_key)
+        x, results = self.read(tokens, step, dropout_key, types)
         x = shifted(linear(self.normalised(x), self.head_weight[...]), self.head_bias)
         x = self.head_norm(ACTIVATIONS[self.head.activation](x))
         weight = self.embedding[...].T if self.unembedding is None else self.unembedding[...]

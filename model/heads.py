@@ -227,6 +227,6 @@ class Headed(Transformer):
     ) -> Float[Array, "*answers outputs"]:
         """Answers, float32: [batch, outputs] or [batch, seq, outputs]; `segments` is 0 at padding."""
         step = Step(default_positions(tokens), segments)
-        x, _ = self.stream(self.embedded(tokens, step.position, types, dropout_key), step, None, dropout_key)
+        x, _ = self.read(tokens, step, dropout_key, types)
         real = jnp.ones(tokens.shape, bool) if segments is None else segments > 0
         return self.head(self.normalised(x), real)

@@ -81,6 +81,16 @@ class Transformer(nnx.Module):
         """The stream after all blocks, not yet normalised, and what each place of the stack gave besides."""
         return self.blocks(x, step, self.positions, cache, dropout_key, keep)
 
+    def read(
+        self,
+        tokens: Int[Array, "batch seq"],
+        step: Step,
+        dropout_key: Array | None = None,
+        types: Int[Array, "batch seq"] | None = None,
+    ) -> tuple[Float[Array, "batch seq embed"], dict[str, BlockResult]]:
+        """`stream` of the embedded tokens, over the row itself."""
+        return self.stream(self.embedded(tokens, step.position, types, dropout_key), step, None, dropout_key)
+
     def normalised(self, x: Float[Array, "batch seq embed"]) -> Float[Array, "batch seq embed"]:
         """The stream as it is read after the last block."""
         return x if self.final_norm is None else self.final_norm(x)
@@ -121,8 +131,7 @@ class DecoderLM(Transformer):
     ) -> Outputs:
         """Logits, and what routed layers add to the loss and tell of themselves; `memory` is for cross attention."""
         step = Step(default_positions(tokens) if positions is None else positions, segments, memory=memory)
-        x = self.embedded(tokens, step.position, None, dropout_key)
-        x, results = self.stream(x, step, None, dropout_key)
+        x, results = self.read(tokens, step, dropout_key)
         return Outputs(self.logits(x), *routing_of(results))
 
     def prefill(

@@ -1,9 +1,8 @@
-"""What a spec is, as plain values: to store it, to hash it, and to say how two differ."""
+"""What a spec is made of: which of its fields count, its hash, and how two differ."""
 
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,25 +13,6 @@ LOCATION: Mapping[str, Any] = {"location": True}
 def is_location(field: dataclasses.Field[Any]) -> bool:
     """Whether a field of a spec is marked with LOCATION."""
     return bool(field.metadata.get("location"))
-
-
-def describe(spec: Any) -> Any:
-    """A spec as JSON values: its type's name and its fields, locations left out.
-
-    Raises:
-      TypeError: when a field holds something that is neither a spec nor a plain value.
-    """
-    if dataclasses.is_dataclass(spec) and not isinstance(spec, type):
-        fields = [f for f in dataclasses.fields(spec) if not is_location(f)]
-        described = {field.name: describe(getattr(spec, field.name)) for field in fields}
-        return {"type": type(spec).__name__} | described
-    if isinstance(spec, tuple | list):
-        return [describe(item) for item in spec]
-    if spec is None or isinstance(spec, bool | int | float | str):
-        return spec
-    if isinstance(spec, os.PathLike):
-        return os.fspath(spec)
-    raise TypeError(f"a spec holds a {type(spec).__name__}, which is no plain value: {spec!r}")
 
 
 def fingerprint(described: Any) -> str:

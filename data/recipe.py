@@ -12,6 +12,7 @@ from data.card import card_html, make_card
 from data.curation import Transform
 from data.prepared import CARD, FORMAT, MARKER, DataSpec, Prepared, read_marker
 from data.sources import Source
+from data.spec import describe
 from data.split import Split
 from data.stages import collect_and_curate, train_tokenizer, write_stores
 from data.tokenizers import TokenizerSpec
@@ -36,7 +37,7 @@ class Recipe(DataSpec):
     tokenizer: TokenizerSpec
 
     def identity(self) -> dict[str, Any]:
-        return {"recipe": identity.describe(self), "source": self.source.fingerprint()}
+        return {"recipe": describe(self, locations=False), "source": self.source.fingerprint()}
 
     def prepare(self, directory: epath.PathLike, log: Callable[[str], None] = print) -> Prepared:
         """Prepares the corpus in `directory`, or opens it there if this was done before.

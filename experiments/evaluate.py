@@ -122,8 +122,8 @@ def as_json(opened: "OpenRun", rows: Mapping[str, Mapping[str, Any]]) -> str:
 
 def main(argv: list[str]) -> None:
     """Evaluates as the flags say."""
+    from data.user_code import load_file
     from experiments.restore import find_run, open_run
-    from train.load import load_file
 
     given = flags.FLAGS
     for path in given["import"].value:

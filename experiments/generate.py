@@ -110,9 +110,9 @@ def main(argv: list[str]) -> None:
     if given.greedy and any(given[name].present for name in ("temperature", "top_k", "top_p")):
         raise console.UsageError("--greedy takes the most probable token; leave out --temperature, --top_k and --top_p")
 
+    from data.user_code import load_file, usage
     from experiments.restore import find_run, open_run
     from experiments.samples import sampler
-    from train.load import load_file, usage
 
     for path in given["import"].value:
         load_file(path)

@@ -11,9 +11,9 @@ from typing import Any
 from etils import epath
 
 from data.prepared import CARD
+from data.spec import build, flatten
 from train.metrics import read_metrics
 from train.run_directory import RunDirectory
-from train.spec import build, flatten
 
 Points = list[tuple[int, float]]
 

@@ -12,13 +12,13 @@ from etils import epath
 
 from data.console import UsageError, nearest
 from data.prepared import MARKER, Prepared
+from data.spec import build
 from model.transformer import DecoderLM
 from sharding.placement import Layout, Placement
 from sharding.placements import DataParallel
 from train.checkpoint import check_format, digest
 from train.experiment import Experiment
 from train.run_directory import RunDirectory
-from train.spec import build
 from train.state import Blueprint
 
 

@@ -30,13 +30,14 @@ _JOIN = flags.DEFINE_bool("distributed", False, "join a job whose members JAX fi
 
 def main(argv: list[str]) -> None:
     """Loads the experiment, joins the job, trains."""
-    from train.load import load_experiment, load_file
+    from data.user_code import load_file
+    from train.load import load_experiment
 
     for path in _IMPORT.value:
         load_file(path)
     written, experiment = load_experiment(_CONFIG.value, _SET.value)
     if _SHOW.value:
-        from train.spec import describe, flatten
+        from data.spec import describe, flatten
 
         for key, value in flatten(describe(experiment)).items():
             print(f"{key} = {value!r}")

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 from data.recipe import DataSpec
+from data.spec import NOT_SHOWN
 from model.transformer import TransformerConfig
 from sharding.placement import Placement
 from sharding.placements import DataParallel
@@ -13,7 +14,6 @@ from train.hooks import Hook
 from train.objective import CausalLM, Objective
 from train.optimizer import Optimizer
 from train.schedule import Schedule
-from train.spec import NOT_SHOWN
 
 
 @dataclasses.dataclass(frozen=True)

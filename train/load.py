@@ -1,17 +1,14 @@
 """Finds an experiment by name or file, and applies changes from the command line."""
 
 import importlib
-import importlib.util
 import pkgutil
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
 from data.console import UsageError, nearest
+from data.spec import override
+from data.user_code import load_file, usage
 from train.experiment import Experiment
-from train.spec import override
 
 # Experiments are written in a room that may import this one; they are found by name, as plug-ins are.
 CONFIGS = "experiments.configs"
@@ -42,23 +39,6 @@ def load_experiment(name: str, changes: Sequence[str] = ()) -> tuple[Experiment,
         return written, override(written, list(changes))
 
 
-def load_file(path: str) -> ModuleType:
-    """Runs a Python file that its user wrote, so that the types in it are known.
-
-    Raises UsageError if there is no such file.
-    """
-    file = Path(path)
-    if not file.is_file():
-        raise UsageError(f"{path} is no file")
-    spec = importlib.util.spec_from_file_location(f"espalier_user_{file.stem}", file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their annotations up in the module by its name.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def variants_of(module: ModuleType) -> list[str]:
     """Names of the functions of a module that make an experiment."""
     return [
@@ -74,17 +54,6 @@ def config_names() -> list[str]:
     """Names of the configs that ship."""
     package = importlib.import_module(CONFIGS)
     return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
-
-
-@contextmanager
-def usage(place: str) -> Iterator[None]:
-    """Turns what is wrong with a config into a UsageError: one sentence, exit status 2."""
-    try:
-        yield
-    except UsageError:
-        raise
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{place}: {error}") from error
 
 
 def _module(source: str) -> ModuleType:

@@ -17,8 +17,8 @@ import jax
 from etils import epath
 
 from data import atomic
+from data.spec import build, describe, difference
 from train.experiment import Experiment
-from train.spec import build, describe, difference
 
 PACKAGES = (
     "espalier", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-cpu", "tensorflow",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from data.curation.report import CurationReport, TransformReport
 from data.document import Document
-from data.identity import describe
+from data.spec import describe
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Curated:
     """The documents that transforms let through, streamed; `report` counts as it goes."""
 
     def __init__(self, documents: Iterable[Document], transforms: Sequence[Transform]) -> None:
-        self.report = CurationReport([TransformReport(describe(t)) for t in transforms])
+        self.report = CurationReport([TransformReport(describe(t, locations=False)) for t in transforms])
         self._stages = [t.start() for t in transforms]
         self._documents = iter(documents)
 

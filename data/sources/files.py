@@ -45,6 +45,15 @@ def find_files(path: str | os.PathLike[str]) -> dict[str, epath.Path]:
     return dict(sorted(visible.items()))
 
 
+def within(path: str | os.PathLike[str], name: str) -> epath.Path:
+    """The file that `find_files(path)` calls `name`."""
+    root = epath.Path(path)
+    if not root.exists():
+        wild = next(i for i, part in enumerate(root.parts) if _WILD & set(part))
+        return epath.Path(*root.parts[:wild]) / name
+    return root / name if root.is_dir() else root
+
+
 def fingerprint(files: dict[str, epath.Path]) -> str:
     """A hash of the files' names and contents; of sizes and times where they are large."""
     digest = hashlib.sha256()

@@ -16,7 +16,7 @@ from etils import epath
 from data.document import Document
 from data.identity import LOCATION
 from data.sources import files
-from data.sources.base import Source
+from data.sources.base import BadRecord, Record, Shard, Source
 
 _BAD_ARCHIVE = (gzip.BadGzipFile, zlib.error, zstandard.ZstdError, EOFError)
 
@@ -40,22 +40,32 @@ class JsonLines(Source):
     licence: str = "unknown"
     language: str = "unknown"
 
-    def documents(self) -> Iterator[Document]:
-        for name, file in files.find_files(self.path).items():
+    def shards(self) -> tuple[Shard, ...]:
+        return tuple(Shard(name, (name,)) for name in files.find_files(self.path))
+
+    def read(self, shard: Shard) -> Iterator[Record]:
+        for name in shard.files:
+            file = files.within(self.path, name)
             with _lines(file) as lines:
                 yield from self._read(name, file, lines)
 
     def fingerprint(self) -> str:
         return files.fingerprint(files.find_files(self.path))
 
-    def _read(self, name: str, file: epath.Path, lines: Iterator[bytes]) -> Iterator[Document]:
+    def _read(self, name: str, file: epath.Path, lines: Iterator[bytes]) -> Iterator[Record]:
         number = 0
         try:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    yield self._parse(line, f"{name}:{number}", f"{file}:{number}")
+                    place = f"{file}:{number}"
+                    try:
+                        record: Record = self._parse(line, f"{name}:{number}", place)
+                    except ValueError as error:
+                        record = BadRecord(place, "not a JSON record", str(error))
+                    yield record
         except _BAD_ARCHIVE as error:
-            raise ValueError(f"{file} is damaged after line {number}: {error}") from None
+            message = f"{file} is damaged after line {number}: {error}"
+            yield BadRecord(f"{file}:{number}", "damaged archive", message)
 
     def _parse(self, line: bytes, default_id: str, place: str) -> Document:
         try:

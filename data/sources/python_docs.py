@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.document import Document
-from data.sources.base import Source
+from data.sources.base import Record, Shard, Source
 
 # Tests and vendored or generated code: no documentation of the language, or not its own.
 _SKIPPED = frozenset(
@@ -33,7 +33,10 @@ class PythonDocs(Source):
     the docstring, in the order of the source. What it holds depends on the version of Python.
     """
 
-    def documents(self) -> Iterator[Document]:
+    def shards(self) -> tuple[Shard, ...]:
+        return (Shard(f"python-{platform.python_version()}"),)
+
+    def read(self, shard: Shard) -> Iterator[Record]:
         version = platform.python_version()
         for name, text in sorted(_topics().items()):
             yield _document(text, f"topics/{name}", f"Python {version} language reference")

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from data.document import Document
 from data.identity import LOCATION
 from data.sources import files
-from data.sources.base import Source
+from data.sources.base import BadRecord, Record, Shard, Source
+
+# A shard is work for minutes, not for milliseconds, and its list of names is sent to a worker.
+_FILES = 1000
 
 
 @dataclass(frozen=True)
@@ -23,14 +26,21 @@ class TextFiles(Source):
     licence: str = "unknown"
     language: str = "unknown"
 
-    def documents(self) -> Iterator[Document]:
-        for name, file in files.find_files(self.path).items():
+    def shards(self) -> tuple[Shard, ...]:
+        names = list(files.find_files(self.path))
+        groups = [tuple(names[i : i + _FILES]) for i in range(0, len(names), _FILES)]
+        return tuple(Shard(f"files-{number:05d}", group) for number, group in enumerate(groups))
+
+    def read(self, shard: Shard) -> Iterator[Record]:
+        for name in shard.files:
+            file = files.within(self.path, name)
+            try:
+                text = files.decode(file.read_bytes(), str(file))
+            except ValueError as error:
+                yield BadRecord(str(file), "not UTF-8", str(error))
+                continue
             yield Document(
-                text=files.decode(file.read_bytes(), str(file)),
-                id=name,
-                source=os.fspath(self.path),
-                licence=self.licence,
-                language=self.language,
+                text=text, id=name, source=os.fspath(self.path), licence=self.licence, language=self.language
             )
 
     def fingerprint(self) -> str:

@@ -9,7 +9,7 @@ from etils import epath
 from data.document import Document
 from data.identity import LOCATION, fingerprint
 from data.sources import files
-from data.sources.base import Source
+from data.sources.base import Record, Shard, Source
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,10 @@ class Tfds(Source):
     licence: str = "unknown"
     language: str = "unknown"
 
-    def documents(self) -> Iterator[Document]:
+    def shards(self) -> tuple[Shard, ...]:
+        return (Shard(self.split),)
+
+    def read(self, shard: Shard) -> Iterator[Record]:
         builder = self._builder()
         from data.tensorflow_cpu import tfds
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from data.console import UsageError
+from data.spec import describe
 from experiments.restore import open_run, restore
 from sharding.placements import FullySharded
 from train.checkpoint import Checkpoints
 from train.load import config_names, load_experiment
-from train.spec import describe
 from train.state import Blueprint, abstract_state
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from data.spec import build, describe, override
 from model.parameters import Sizes, logical_axes
 from model.positions import (
     Alibi,
@@ -22,7 +23,6 @@ from model.positions import (
     default_positions,
 )  # fmt: skip
 from model.precision import Precision
-from train.spec import build, describe, override
 
 SIZES = Sizes(embed=6, layers=2, dropout=0.0, init_std=0.02, precision=Precision())
 GOLDENS = json.loads((Path(__file__).parent / "goldens" / "positions.json").read_text())

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from data.spec import build
 from model.positions import (
     DynamicNTK,
     LinearScaling,
@@ -22,7 +23,6 @@ from model.positions import (
     angles_fit,
 )  # fmt: skip
 from model.rope_scaling import unscaled
-from train.spec import build
 
 GOLDENS = json.loads((Path(__file__).parent / "goldens" / "rope_scaling.json").read_text())
 SHORT, LONG = jnp.array([[0, 5, 63]]), jnp.array([[0, 5, 999]])

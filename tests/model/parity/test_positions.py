@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from data.spec import describe
 from model.attention_bias import alibi_slopes
 from model.positions import Alibi, Sinusoidal, T5Bias, TimingSignal
-from train.spec import describe
 
 pytestmark = pytest.mark.slow
 GOLDENS = Path(__file__).parents[1] / "goldens" / "positions.json"

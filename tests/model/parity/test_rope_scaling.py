@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from data.spec import describe
 from model.positions import DynamicNTK, LinearScaling, Llama3Scaling, LongRope, Rope, Yarn
 from model.rope_scaling import unscaled
-from train.spec import describe
 
 pytestmark = pytest.mark.slow
 GOLDENS = Path(__file__).parents[1] / "goldens" / "rope_scaling.json"

@@ -12,8 +12,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+from data.expression import parse
 from data.identity import is_location
-from train.expression import parse
 
 NOT_SHOWN = "not_shown"
 

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.curation import Clean, MinLength
+from data.expression import parse
+from data.spec import SpecError, build, describe, difference, flatten, override
 from model.attention import Attention
 from model.feedforward import MLP, GatedMLP
 from model.kernels import Blocked
@@ -19,10 +21,8 @@ from model.positions import Learned, Rope
 from model.qk_norm import PerHead
 from sharding.placements import TensorParallel
 from train.experiment import Experiment, derive
-from train.expression import parse
 from train.hooks import Hook
 from train.load import config_names, load_experiment
-from train.spec import SpecError, build, describe, difference, flatten, override
 
 
 @pytest.fixture(scope="module")

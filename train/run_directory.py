@@ -1,22 +1,22 @@
 """The run directory: one place, with fixed names, for all that a run writes."""
 
-import fcntl
 import json
 import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import jax
 from etils import epath
 
 from data import atomic
+from data.lock import locked
 from data.spec import build, describe, difference
 from train.experiment import Experiment
 
@@ -95,26 +95,12 @@ class RunDirectory:
         changed = difference(origin, experiment)
         return parts + ["on the command line:", *([f"  {line}" for line in changed] or ["  nothing"])]
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Keeps a second process of this machine from writing to the same run.
 
         Raises RuntimeError if one does.
         """
-        if "://" in str(self.path):
-            yield
-            return
-        self.path.mkdir(parents=True, exist_ok=True)
-        with open(Path(self.path) / ".lock", "w") as lock:
-            _lock(lock, self.path)
-            yield
-
-
-def _lock(lock: IO[str], path: epath.Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise RuntimeError(f"another process is writing to {path}; wait for it, or choose another --run") from None
+        return locked(self.path, "choose another --run")
 
 
 def environment(command: Sequence[str]) -> dict[str, Any]:

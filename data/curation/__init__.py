@@ -1,21 +1,27 @@
 """What happens to documents before they become tokens, and the account of it."""
 
+from data.curation.account import CurationReport, Sample, TransformReport
+from data.curation.bad_input import BadInput, Refuse, Skip
 from data.curation.clean import Clean
-from data.curation.duplicates import DeduplicateParagraphs, ExactDeduplicate
+from data.curation.duplicates import DeduplicateLines, DeduplicateParagraphs, ExactDeduplicate
 from data.curation.length import MinLength
-from data.curation.report import CurationReport, Sample, TransformReport
-from data.curation.transform import Curated, Transform, Verdict, curate
+from data.curation.transform import BatchTransform, CorpusTransform, DocumentTransform, Transform, Verdict
 
 __all__ = [
+    "BadInput",
+    "BatchTransform",
     "Clean",
-    "Curated",
+    "CorpusTransform",
     "CurationReport",
+    "DeduplicateLines",
     "DeduplicateParagraphs",
+    "DocumentTransform",
     "ExactDeduplicate",
     "MinLength",
+    "Refuse",
     "Sample",
+    "Skip",
     "Transform",
     "TransformReport",
     "Verdict",
-    "curate",
 ]

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from data.curation.transform import Transform, Verdict
+from data.curation.transform import DocumentTransform, Verdict
 from data.document import Document
 
 _NEWLINES = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
@@ -17,7 +17,7 @@ _BLANK_LINES = re.compile(r"\n{4,}")
 
 
 @dataclass(frozen=True)
-class Clean(Transform):
+class Clean(DocumentTransform):
     """Canonical Unicode (NFC) and newlines, no control characters, no white space at the ends
     of lines, at most two blank lines in a row, none at the ends of the document.
 

@@ -1,81 +1,161 @@
-"""Text that occurred before, word for word."""
+"""Text that occurred before, word for word: whole documents, paragraphs, lines."""
 
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from data.curation.transform import Transform, Verdict
+import numpy as np
+from jaxtyping import Bool, UInt64
+
+from data.curation.join import FirstOccurrence
+from data.curation.transform import CorpusTransform, Verdict
 from data.document import Document
+from data.sources.base import Source
 
 _PARAGRAPH_BREAK = re.compile(r"(\n(?:[^\S\n]*\n)+)")
+_LINE_BREAK = re.compile(r"(\n)")
 
 
 @dataclass(frozen=True)
-class ExactDeduplicate(Transform):
-    """Drops every document but the first of those that are equal up to case, white space and
-    compatibility forms (NFKC)."""
+class ExactDeduplicate(CorpusTransform):
+    """Drops every document but the first of those that are equal up to case, white space and compatibility forms
+    (NFKC).
 
-    def start(self) -> Callable[[Document], Verdict]:
-        seen: set[bytes] = set()
+    Attributes:
+      against: an earlier corpus, whose documents count as seen before, or None.
+    """
 
-        def judge(document: Document) -> Verdict:
-            if _seen_before(document.text, seen):
-                return Verdict(None, {"duplicate document": 1})
-            return Verdict(document)
+    against: Source | None = None
+
+    @property
+    def join(self) -> FirstOccurrence:
+        return FirstOccurrence()
+
+    def start_signature(self) -> Callable[[Document], UInt64[np.ndarray, "1 2"]]:
+        return lambda document: hashes([document.text])
+
+    def start_apply(self) -> Callable[[Document, Bool[np.ndarray, "1"]], Verdict]:
+        def judge(document: Document, seen: Bool[np.ndarray, "1"]) -> Verdict:
+            return Verdict(None, {"duplicate document": 1}) if seen[0] else Verdict(document)
 
         return judge
 
+    def earlier(self) -> Source | None:
+        return self.against
+
 
 @dataclass(frozen=True)
-class DeduplicateParagraphs(Transform):
+class DeduplicateParagraphs(CorpusTransform):
     """Removes every paragraph but the first of those that are equal as in `ExactDeduplicate`.
 
-    A paragraph is what stands between blank lines; those of fewer than `characters` characters
-    are left alone, since headings and short remarks repeat for good reasons. A document that
-    has nothing left is dropped.
+    A paragraph is what stands between blank lines. A document that has nothing left is dropped.
+
+    Attributes:
+      characters: shorter ones are left alone, since headings and short remarks repeat for good reasons.
+      against: an earlier corpus, whose paragraphs count as seen before, or None.
 
     Raises:
       ValueError: when `characters` is less than 1.
     """
 
     characters: int = 100
+    against: Source | None = None
 
     def __post_init__(self) -> None:
-        if self.characters < 1:
-            raise ValueError(
-                f"DeduplicateParagraphs.characters is {self.characters}, but must be at least 1"
-            )
+        _check_characters(self, self.characters)
 
-    def start(self) -> Callable[[Document], Verdict]:
-        seen: set[bytes] = set()
+    @property
+    def join(self) -> FirstOccurrence:
+        return FirstOccurrence()
 
-        def judge(document: Document) -> Verdict:
-            # Paragraphs at even places, the breaks that follow them at odd ones.
-            pieces = [*_PARAGRAPH_BREAK.split(document.text), ""]
-            kept, removed = [], []
-            for paragraph, gap in zip(pieces[::2], pieces[1::2], strict=True):
-                if len(paragraph) >= self.characters and _seen_before(paragraph, seen):
-                    removed.append(paragraph)
-                else:
-                    kept.append(paragraph + gap)
-            if not removed:
-                return Verdict(document)
-            text = "".join(kept).rstrip("\n")
-            reasons = {"duplicate paragraph": len(removed)}
-            if not text.strip():
-                return Verdict(None, reasons)
-            return Verdict(replace(document, text=text), reasons, removed)
+    def start_signature(self) -> Callable[[Document], UInt64[np.ndarray, "keys 2"]]:
+        return _Pieces(_PARAGRAPH_BREAK, self.characters, "duplicate paragraph").signature
 
-        return judge
+    def start_apply(self) -> Callable[[Document, Bool[np.ndarray, " keys"]], Verdict]:
+        return _Pieces(_PARAGRAPH_BREAK, self.characters, "duplicate paragraph").apply
+
+    def earlier(self) -> Source | None:
+        return self.against
 
 
-def _seen_before(text: str, seen: set[bytes]) -> bool:
-    """Whether an equal text is in `seen`, to which this one is added."""
-    words = unicodedata.normalize("NFKC", text).casefold().split()
-    # 16 bytes: among 10^12 texts, a false match has a chance of about 10^-15.
-    digest = hashlib.blake2b(" ".join(words).encode(), digest_size=16).digest()
-    known = digest in seen
-    seen.add(digest)
-    return known
+@dataclass(frozen=True)
+class DeduplicateLines(CorpusTransform):
+    """Removes every line but the first of those that are equal as in `ExactDeduplicate`.
+
+    A document that has nothing left is dropped.
+
+    Attributes:
+      characters: shorter ones are left alone.
+      against: an earlier corpus, whose lines count as seen before, or None.
+
+    Raises:
+      ValueError: when `characters` is less than 1.
+    """
+
+    characters: int = 50
+    against: Source | None = None
+
+    def __post_init__(self) -> None:
+        _check_characters(self, self.characters)
+
+    @property
+    def join(self) -> FirstOccurrence:
+        return FirstOccurrence()
+
+    def start_signature(self) -> Callable[[Document], UInt64[np.ndarray, "keys 2"]]:
+        return _Pieces(_LINE_BREAK, self.characters, "duplicate line").signature
+
+    def start_apply(self) -> Callable[[Document, Bool[np.ndarray, " keys"]], Verdict]:
+        return _Pieces(_LINE_BREAK, self.characters, "duplicate line").apply
+
+    def earlier(self) -> Source | None:
+        return self.against
+
+
+class _Pieces:
+    """The pieces of a text between breaks, of which those that occurred before are removed."""
+
+    def __init__(self, breaks: re.Pattern[str], characters: int, reason: str) -> None:
+        self._breaks, self._characters, self._reason = breaks, characters, reason
+
+    def signature(self, document: Document) -> UInt64[np.ndarray, "keys 2"]:
+        pieces = self._breaks.split(document.text)[::2]
+        return hashes([piece for piece in pieces if len(piece) >= self._characters])
+
+    def apply(self, document: Document, seen: Bool[np.ndarray, " keys"]) -> Verdict:
+        if not seen.any():
+            return Verdict(document)
+        # Pieces at even places, the breaks that follow them at odd ones.
+        parts = [*self._breaks.split(document.text), ""]
+        findings = iter(seen.tolist())
+        kept, removed = [], []
+        for piece, gap in zip(parts[::2], parts[1::2], strict=True):
+            if len(piece) >= self._characters and next(findings):
+                removed.append(piece)
+            else:
+                kept.append(piece + gap)
+        text = "".join(kept).rstrip("\n")
+        reasons = {self._reason: len(removed)}
+        if not text.strip():
+            return Verdict(None, reasons)
+        return Verdict(replace(document, text=text), reasons, removed)
+
+
+def hashes(texts: Sequence[str]) -> UInt64[np.ndarray, "texts 2"]:
+    """128-bit hashes of texts, equal for texts that are equal up to case, white space and compatibility forms.
+
+    Among 10^12 different texts, two with equal hashes have a chance of about 10^-15.
+    """
+    digests = []
+    for text in texts:
+        plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
+        words = plain.casefold().split()
+        digests.append(hashlib.blake2b(" ".join(words).encode(), digest_size=16).digest())
+    return np.frombuffer(b"".join(digests), "<u8").reshape(-1, 2)
+
+
+def _check_characters(transform: CorpusTransform, characters: int) -> None:
+    if characters < 1:
+        raise ValueError(f"{type(transform).__name__}.characters is {characters}, but must be at least 1")

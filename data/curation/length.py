@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from data.curation.transform import Transform, Verdict
+from data.curation.transform import DocumentTransform, Verdict
 from data.document import Document
 
 
 @dataclass(frozen=True)
-class MinLength(Transform):
+class MinLength(DocumentTransform):
     """Drops documents of fewer than `characters` characters.
 
     Raises:

@@ -1,12 +1,17 @@
-"""Transforms of documents, and the stream through a list of them."""
+"""Transforms of documents: what becomes of one document, judged alone, among a few, or among all.
+
+A transform is a frozen dataclass. What it remembers while it runs lives in what its `start` methods return, so
+that one spec can serve any number of workers. Counting is not its business: `data.curation.chain` does it for all.
+"""
 
 import abc
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from data.curation.report import CurationReport, TransformReport
+from data.curation.join import Join
 from data.document import Document
-from data.spec import describe
+from data.sources.base import Source
 
 
 @dataclass(frozen=True)
@@ -17,77 +22,58 @@ class Verdict:
       document: the document to go on with, or None to drop it.
       reasons: why it was changed or dropped, and how often each reason applied.
       removed: pieces of its text that were dropped; a dropped document counts by itself.
+      added: further documents made from it, which follow it; counted apart.
+      tallies: what was counted in it, by name, for an audit; summed over the corpus.
     """
 
     document: Document | None
     reasons: Mapping[str, int] = field(default_factory=dict)
     removed: Sequence[str] = ()
+    added: Sequence[Document] = ()
+    tallies: Mapping[str, int] = field(default_factory=dict)
 
 
-class Transform(abc.ABC):
-    """A choice of what to change or drop: a frozen dataclass.
+class Transform(abc.ABC):  # noqa: B024 - the root of three kinds
+    """A choice of what to change, drop, add or count: a frozen dataclass of one of the kinds below."""
 
-    What it remembers between documents lives in what `start` returns, so that one spec can serve
-    any number of runs. Counting is not its business: `curate` does it for all alike.
-    """
+
+class DocumentTransform(Transform):
+    """Judges a document by itself."""
 
     @abc.abstractmethod
     def start(self) -> Callable[[Document], Verdict]:
-        """A fresh function from a document to what becomes of it."""
+        """A function from a document to what becomes of it; the same whatever was judged before."""
 
 
-class Curated:
-    """The documents that transforms let through, streamed; `report` counts as it goes."""
+class BatchTransform(Transform):
+    """Judges each document by itself, but many are judged faster at once."""
 
-    def __init__(self, documents: Iterable[Document], transforms: Sequence[Transform]) -> None:
-        self.report = CurationReport([TransformReport(describe(t, locations=False)) for t in transforms])
-        self._stages = [t.start() for t in transforms]
-        self._documents = iter(documents)
-
-    def __iter__(self) -> Iterator[Document]:
-        return self
-
-    def __next__(self) -> Document:
-        for document in self._documents:
-            self.report.documents_in += 1
-            self.report.characters_in += len(document.text)
-            kept = self._through(document)
-            if kept is not None:
-                self.report.documents_out += 1
-                self.report.characters_out += len(kept.text)
-                return kept
-        raise StopIteration
-
-    def _through(self, document: Document) -> Document | None:
-        for stage, report in zip(self._stages, self.report.transforms, strict=True):
-            verdict = stage(document)
-            _count(report, document, verdict)
-            if verdict.document is None:
-                return None
-            document = verdict.document
-        return document
+    @abc.abstractmethod
+    def start_batch(self) -> Callable[[Sequence[Document]], Sequence[Verdict]]:
+        """A function from documents to what becomes of each, in their order; the same however they are grouped."""
 
 
-def curate(documents: Iterable[Document], transforms: Sequence[Transform]) -> Curated:
-    """Streams `documents` through `transforms`, in order, holding one at a time.
+class CorpusTransform(Transform):
+    """Judges a document by all documents of the corpus.
 
-    Returns:
-      An iterator of the documents that are left, whose `report` holds the counts so far.
+    Each document gives a signature; a join of all signatures finds something out about each document; with that
+    finding the document is judged. The three parts know nothing of one another but this, so that the join can run
+    in one process or as a distributed pipeline.
     """
-    return Curated(documents, transforms)
 
+    @property
+    @abc.abstractmethod
+    def join(self) -> Join:
+        """How signatures are joined; it says what a signature and a finding are."""
 
-def _count(report: TransformReport, document: Document, verdict: Verdict) -> None:
-    report.seen += 1
-    report.characters_in += len(document.text)
-    for reason, times in verdict.reasons.items():
-        report.reasons[reason] = report.reasons.get(reason, 0) + times
-    reason = ", ".join(verdict.reasons)
-    if verdict.document is None:
-        report.dropped += 1
-        report.add_sample(document.id, reason, document.text)
-        return
-    report.changed += verdict.document.text != document.text
-    report.characters_out += len(verdict.document.text)
-    for removed in verdict.removed:
-        report.add_sample(document.id, reason, removed)
+    @abc.abstractmethod
+    def start_signature(self) -> Callable[[Document], Any]:
+        """A function from a document to its signature."""
+
+    @abc.abstractmethod
+    def start_apply(self) -> Callable[[Document, Any], Verdict]:
+        """A function from a document and what was found out about it to what becomes of it."""
+
+    def earlier(self) -> Source | None:
+        """Documents that come before all others in the join and are no part of the outcome, or None."""
+        return None

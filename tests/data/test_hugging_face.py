@@ -153,6 +153,7 @@ def test_what_has_no_piece_is_known() -> None:
     assert set(ours.encode("\u65e5" * 5).tolist()) == set(fallback)
     assert "[UNK]" not in ours.special
     record = json.loads(library("unigram").to_str())
+    record["model"]["byte_fallback"] = True
     record["model"]["vocab"] += [["<0x0A>", -9.0], ["<0xE6>", -9.0]]
     record["added_tokens"].pop()
     ours = HuggingFaceTokenizer(json.dumps(record).encode(), "</s>")

@@ -97,7 +97,9 @@ class Recipe(DataSpec):
 
     def _build(self, into: epath.Path, own: dict[str, Any], log: Callable[[str], None]) -> None:
         corpus = curate(self.curation, into / CORPUS, log=log)
-        tokenizer = train_tokenizer(self.tokenizer, self.split, corpus, into / "tokenizer", log)
+        tokenizer = train_tokenizer(
+            self.tokenizer, self.split, corpus.documents(), corpus.characters, into / "tokenizer", log
+        )
         stores = write_stores(tokenizer, self.split, corpus, into, log)
         card = make_card(own, corpus.report, tokenizer, stores)
         atomic.write_text(into / CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")

@@ -49,7 +49,8 @@ class Recipe(DataSpec):
 
     def identity(self) -> dict[str, Any]:
         own = {key: value for key, value in self.curation.identity().items() if key != "recipe"}
-        return {"recipe": describe(self, locations=False), **own}
+        recipe = {**describe(self, locations=False), "tokenizer": self.tokenizer.identity()}
+        return {"recipe": recipe, **own}
 
     def prepare(self, directory: epath.PathLike, log: Callable[[str], None] = print) -> Prepared:
         """Prepares the corpus in `directory`, or opens it there if this was done before.

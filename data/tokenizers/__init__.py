@@ -5,6 +5,7 @@ from data.tokenizers.byte import Bytes, ByteTokenizer
 from data.tokenizers.character import Characters, CharacterTokenizer
 from data.tokenizers.saved import load_tokenizer
 from data.tokenizers.sentence_piece import SentencePiece, SentencePieceTokenizer
+from data.tokenizers.special import sentinels
 
 __all__ = [
     "ByteTokenizer",
@@ -16,4 +17,5 @@ __all__ = [
     "Tokenizer",
     "TokenizerSpec",
     "load_tokenizer",
+    "sentinels",
 ]

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from model.masks import Mask, Places, at_least, at_least
+from model.masks import Mask, Places, at_least
 
 # Added to forbidden logits: far below any real one, and finite, so that a row without keys gives no NaN.
 FORBIDDEN = -1e30
@@ -101,26 +101,6 @@ class Dense(Kernel):
     ) -> Float[Array, "batch seq heads value_dim"]:
         """One softmax over all keys."""
         return _softmax_attention(q, k, v, allowed(visibility), scores, dropout)
-
-
-class Piece(NamedTuple):
-    """One block of queries and what it is computed against.
-
-    Attributes:
-      rows: its queries.
-      keys: stretches of keys, in order and apart; none if no query of the block sees any key.
-      full: whether every query sees all of these keys, however the row is segmented.
-    """
-
-    rows: slice
-    keys: tuple[slice, ...]
-    full: bool
-
-    def chosen(self, x: Any, axis: int) -> Any:
-        """The part of `x` that belongs to the piece's keys, which lie along `axis`: a slice, or several joined."""
-        before = (slice(None),) * (axis % x.ndim)
-        parts = [x[(*before, keys)] for keys in self.keys]
-        return parts[0] if len(parts) == 1 else _joined(parts, axis)
 
 
 class Piece(NamedTuple):
@@ -246,9 +226,6 @@ def _softmax_attention(
     if allowed is not None:
         # A query that sees no key gets 0, as in every kernel, and not the mean of what it must not see.
         probabilities = jnp.where(allowed, probabilities, 0)
-    if allowed is not None:
-        # A query that sees no key gets 0, as in every kernel, and not the mean of what it must not see.
-        probabilities = jnp.where(allowed, probabilities, 0)
     if dropout is not None:
         kept = jax.random.bernoulli(dropout.key, 1 - dropout.rate, probabilities.shape)
         probabilities = jnp.where(kept, probabilities / (1 - dropout.rate), 0)
@@ -261,12 +238,6 @@ def _softmax(logits: Float[Array, "batch heads seq keys"], sinks: Float[Array, "
         return jax.nn.softmax(logits, axis=-1)
     sink = jnp.broadcast_to(sinks.astype(logits.dtype)[None, :, None, None], (*logits.shape[:-1], 1))
     return jax.nn.softmax(jnp.concatenate([logits, sink], axis=-1), axis=-1)[..., :-1]
-
-
-def _joined(parts: list[Any], axis: int) -> Any:
-    if len(parts) == 1:
-        return parts[0]
-    return np.concatenate(parts, axis) if isinstance(parts[0], np.ndarray) else jnp.concatenate(parts, axis)
 
 
 def _joined(parts: list[Any], axis: int) -> Any:

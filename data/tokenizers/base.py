@@ -17,7 +17,7 @@ FILE = "tokenizer.json"
 
 
 class Tokenizer(abc.ABC):
-    """A trained tokenizer: immutable, and lossless on any text it accepts.
+    """A trained tokenizer: immutable, and lossless on any text it accepts unless its class says otherwise.
 
     Attributes:
       type: the name it is saved under.
@@ -82,6 +82,15 @@ class Tokenizer(abc.ABC):
         Raises:
           ValueError: when an id is outside the vocabulary.
         """
+
+    def piece(self, number: int) -> str:
+        """How a token is written in the vocabulary, for people; empty if the id stands for nothing."""
+        names = {i: name for name, i in self.special.items()}
+        return names.get(number) or self.decode([number])
+
+    def fallback(self) -> Bool[np.ndarray, " vocab"]:
+        """For each id, whether it stands for what has no piece: a byte of a byte fallback, or the unknown."""
+        return np.zeros(self.vocab_size, bool)
 
     @abc.abstractmethod
     def state(self) -> Mapping[str, Any]:

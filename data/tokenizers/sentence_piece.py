@@ -14,7 +14,7 @@ from typing import Any, Literal, SupportsIndex
 import numpy as np
 import sentencepiece
 from etils import epath
-from jaxtyping import Int32, Integer
+from jaxtyping import Bool, Int32, Integer
 
 from data.tokenizers.base import Tokenizer, TokenizerSpec
 from data.tokenizers.special import check_names
@@ -84,6 +84,13 @@ class SentencePieceTokenizer(Tokenizer):
     def special(self) -> Mapping[str, int]:
         controls = filter(self._processor.is_control, range(self.vocab_size))
         return {self._processor.id_to_piece(i): i for i in controls}
+
+    def piece(self, number: int) -> str:
+        return self._processor.id_to_piece(number)
+
+    def fallback(self) -> Bool[np.ndarray, " vocab"]:
+        flags = (self._processor.is_byte(i) or self._processor.is_unknown(i) for i in range(self.vocab_size))
+        return np.fromiter(flags, bool, self.vocab_size)
 
     def decode(self, ids: Integer[np.ndarray, " tokens"] | Sequence[SupportsIndex]) -> str:
         return self._processor.decode(self._checked(ids).tolist())

@@ -228,7 +228,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
         load_tokenizer(tmp_path)
     record = json.loads(description.read_text())
     for change, message in (
-        ({"type": "words"}, "has type 'words', but the types are bytes, characters, sentencepiece"),
+        ({"type": "words"}, "has type 'words', but the types are bytes, characters, huggingface, sentencepiece"),
         ({"format": 9}, "has tokenizer format 9, but this code reads 1"),
         ({"type": "bytes"}, "is corrupt: the tokenizer's hash is"),
         ({"type": "characters", "state": {"alphabet": "ba"}}, "is corrupt: an alphabet must be"),

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
-from data.census import Census
-from data.curation import CurationReport
 from data.store import TokenStore
 from data.tokenizers import Tokenizer
 
@@ -30,18 +28,14 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; font-size: .85e
 
 def make_card(
     identity: Mapping[str, Any],
-    report: CurationReport,
-    collected: Census,
-    kept: Census,
+    curation: Mapping[str, Any],
     tokenizer: Tokenizer,
     stores: Mapping[str, TokenStore],
 ) -> dict[str, Any]:
     """The card as JSON values: the same corpus made again gives the same card."""
     return {
         **identity,
-        "collected": collected.to_json(),
-        "kept": kept.to_json(),
-        "curation": report.to_json(),
+        "curation": curation,
         "tokenizer": {
             "type": tokenizer.type,
             "vocab_size": tokenizer.vocab_size,
@@ -72,9 +66,9 @@ def card_html(card: Mapping[str, Any]) -> str:
         f"<p>Tokenizer: {_escape(tokenizer['type'])}, {tokenizer['vocab_size']:,} ids, separator"
         f" {_escape(tokenizer['separator'])}, hash <code>{_escape(tokenizer['hash'])}</code>.</p>",
         "<h2>Sources</h2><h3>Collected</h3>",
-        _census(card["collected"]),
+        _census(card["curation"]["collected"]),
         "<h3>Kept</h3>",
-        _census(card["kept"]),
+        _census(card["curation"]["kept"]),
         "<h2>Curation</h2>",
         _curation(card["curation"]["transforms"]),
         "<h2>Recipe</h2>",

@@ -31,11 +31,11 @@ class FirstOccurrence(Join):
     Memory: 33 bytes a key while it runs, and 8 a document.
     """
 
-    def pack(self, signatures: Sequence[UInt64[np.ndarray, "keys 2"]]) -> dict[str, np.ndarray]:
+    def pack(self, signatures: Sequence[UInt64[np.ndarray, "_ 2"]]) -> dict[str, np.ndarray]:
         counts = np.array([len(signature) for signature in signatures], np.int64)
         return {"keys": np.concatenate([np.zeros((0, 2), np.uint64), *signatures]), "counts": counts}
 
-    def resolve(self, shards: Sequence[Mapping[str, np.ndarray]]) -> list[list[Bool[np.ndarray, " keys"]]]:
+    def resolve(self, shards: Sequence[Mapping[str, np.ndarray]]) -> list[list[Bool[np.ndarray, " _"]]]:
         keys = np.concatenate([np.zeros((0, 2), np.uint64), *(shard["keys"] for shard in shards)])
         seen = seen_before(keys)
         by_shard = _parts(seen, np.array([len(shard["keys"]) for shard in shards], np.int64))
@@ -50,7 +50,7 @@ class Clusters(Join):
     there are fewer links than documents times bands, and few where there are few near-duplicates.
     """
 
-    def pack(self, signatures: Sequence[UInt64[np.ndarray, " bands"]]) -> dict[str, np.ndarray]:
+    def pack(self, signatures: Sequence[UInt64[np.ndarray, " _"]]) -> dict[str, np.ndarray]:
         valid = np.array([len(signature) > 0 for signature in signatures], bool)
         whole = [signature for signature in signatures if len(signature)]
         bands = np.stack(whole) if whole else np.zeros((0, 0), np.uint64)

@@ -1,0 +1,18 @@
+"""Codes of languages."""
+
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+from data.sources.languages import _TWO_LETTERS, bcp47
+
+
+def test_codes_are_one_to_one_and_cover_a_detector() -> None:
+    # ISO 639-1 has 183 codes, and once had "sh".
+    assert len(_TWO_LETTERS) == len(set(_TWO_LETTERS.values())) == 184
+    assert all(len(three) == 3 and len(two) == 2 for three, two in _TWO_LETTERS.items())
+    known = LanguageIdentifier.from_pickled_model(MODEL_FILE).nb_classes
+    assert len(known) == 97 and set(known) <= set(_TWO_LETTERS.values())
+
+
+def test_tags() -> None:
+    tags = [bcp47(code) for code in ("eng", "DEU", "zho", "ceb", "fr", "zh-Hant")]
+    assert tags == ["en", "de", "zh", "ceb", "fr", "zh-Hant"]

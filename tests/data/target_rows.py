@@ -1,4 +1,6 @@
-"""Rows as packing gives them, made document by document, for the tests of targets."""
+"""Rows as packing gives them, made document by document, and corrupted ones read back, for the tests of targets."""
+
+import itertools
 
 import numpy as np
 
@@ -8,6 +10,9 @@ from data.tokenizers import Bytes, sentinels
 SPECIAL = ("<mask>", "<fim_prefix>", "<fim_suffix>", "<fim_middle>", "[R]", "[S]", "[X]", *sentinels(200))
 TOKENIZER = Bytes(special=SPECIAL).train([])
 SEPARATOR = TOKENIZER.separator
+SENTINELS = [TOKENIZER.special[name] for name in sentinels(200)]
+MARKERS = frozenset(SENTINELS)
+MODES = {TOKENIZER.special[name]: name for name in ("[R]", "[S]", "[X]")}
 
 
 def make_rows(seed: int, rows: int, length: int, segments: bool = False, padded: bool = True) -> Rows:
@@ -55,3 +60,35 @@ def documents_of(rows: Rows, row: int) -> list[list[int]]:
         if token == SEPARATOR:
             found.append([])
     return found if found[-1] else found[:-1]
+
+
+def examples(batch: dict[str, np.ndarray]) -> list[tuple[list[int], list[int]]]:
+    """Source and target of each row of a batch of either layout, with mode and without ends."""
+    found = []
+    for row in range(len(batch["targets"])):
+        weights, targets = batch["weights"][row], batch["targets"][row]
+        target = targets[weights > 0].tolist()
+        if "source" in batch:
+            source = batch["source"][row][batch["source_segment_ids"][row] > 0].tolist()
+            source = source[:-1] if target else source
+        else:
+            assert batch["inputs"][row][0] == SEPARATOR
+            source = batch["inputs"][row][batch["prefix"][row] > 0].tolist()[1:]
+        assert not target or target.pop() == SEPARATOR
+        found.append((source, target))
+    return found
+
+
+def rebuilt(source: list[int], target: list[int]) -> list[int]:
+    """The text that a source and its target were made from."""
+    if source and source[0] in MODES:
+        source = source[1:]
+    if not set(target) & MARKERS:
+        return source + target
+    taken: dict[int, list[int]] = {}
+    for token in target:
+        if token in MARKERS:
+            span = taken[token] = []
+        else:
+            span.append(token)
+    return list(itertools.chain.from_iterable(taken.get(token, [token]) for token in source))

@@ -15,7 +15,6 @@ from data.targets import (
     DecoderOnly,
     Denoiser,
     EncoderDecoder,
-    PrefixDenoiser,
     Rows,
     SpanCorruption,
     SpanDenoiser,
@@ -30,9 +29,8 @@ target_rows = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(target_rows)
 TOKENIZER, SEPARATOR = target_rows.TOKENIZER, target_rows.SEPARATOR
 make_rows, make_keys, texts = target_rows.make_rows, target_rows.make_keys, target_rows.texts
-SENTINELS = [TOKENIZER.special[name] for name in sentinels(200)]
-MARKERS = frozenset(SENTINELS)
-MODES = {TOKENIZER.special[name]: name for name in ("[R]", "[S]", "[X]")}
+SENTINELS, MARKERS, MODES = target_rows.SENTINELS, target_rows.MARKERS, target_rows.MODES
+examples, rebuilt = target_rows.examples, target_rows.rebuilt
 LAYOUTS = (EncoderDecoder(), DecoderOnly())
 
 
@@ -70,38 +68,6 @@ def corrupt(text: list[int], mask: list[bool], marked: bool) -> tuple[list[int],
     return source, target
 
 
-def examples(batch: dict[str, np.ndarray]) -> list[tuple[list[int], list[int]]]:
-    """Source and target of each row of a batch of either layout, with mode and without ends."""
-    found = []
-    for row in range(len(batch["targets"])):
-        weights, targets = batch["weights"][row], batch["targets"][row]
-        target = targets[weights > 0].tolist()
-        if "source" in batch:
-            source = batch["source"][row][batch["source_segment_ids"][row] > 0].tolist()
-            source = source[:-1] if target else source
-        else:
-            assert batch["inputs"][row][0] == SEPARATOR
-            source = batch["inputs"][row][batch["prefix"][row] > 0].tolist()[1:]
-        assert not target or target.pop() == SEPARATOR
-        found.append((source, target))
-    return found
-
-
-def rebuilt(source: list[int], target: list[int]) -> list[int]:
-    """The text that a source and its target were made from."""
-    if source and source[0] in MODES:
-        source = source[1:]
-    if not set(target) & MARKERS:
-        return source + target
-    taken: dict[int, list[int]] = {}
-    for token in target:
-        if token in MARKERS:
-            span = taken[token] = []
-        else:
-            span.append(token)
-    return list(itertools.chain.from_iterable(taken.get(token, [token]) for token in source))
-
-
 @pytest.mark.parametrize("mean_span", [2.0, 3.0, 8.0, 64.0])
 @pytest.mark.parametrize("density", [0.1, 0.15, 0.5])
 def test_lengths_are_those_of_t5(mean_span: float, density: float) -> None:
@@ -136,34 +102,6 @@ def test_the_example_of_the_paper() -> None:
     words = {number: word for word, number in ids.items()} | {100: "<X>", 99: "<Y>"}
     assert " ".join(map(words.get, source.tokens.tolist())) == "Thank you <X> me to your party <Y> week ."
     assert " ".join(map(words.get, target.tokens.tolist())) == "<X> for inviting <Y> last"
-
-
-@given(seed=st.integers(0, 2**32), data=st.data())
-def test_masks_have_the_spans_that_are_asked_for(seed: int, data: st.DataObject) -> None:
-    asked = []
-    for _ in range(data.draw(st.integers(1, 4))):
-        length = data.draw(st.integers(0, 40))
-        noise = data.draw(st.integers(0, max(length - 1, 0)))
-        asked.append((length, noise, data.draw(st.integers(1, min(noise, length - noise))) if noise else 0))
-    length, noise, spans = np.array(asked).T
-    mask = span_noise(make_keys(seed, len(asked)), length, noise, spans, 40)
-    for row in range(len(asked)):
-        runs = [(noisy, len(list(run))) for noisy, run in itertools.groupby(mask[row, : length[row]].tolist())]
-        assert mask[row].sum() == noise[row] and not mask[row, length[row] :].any()
-        assert sum(noisy for noisy, _ in runs) == spans[row]
-        if spans[row]:
-            assert not runs[0][0] and runs[-1][0]
-
-
-def test_all_masks_are_alike_likely() -> None:
-    """Chi-squared over the 18 masks of 9 tokens with 3 spans of 4: 3 cuts of the noise, 6 of the rest."""
-    rows = 18_000
-    same = np.ones(rows, np.int64)
-    mask = span_noise(np.arange(rows, dtype=np.uint64), same * 9, same * 4, same * 3, 9)
-    counts = Counter(map(bytes, mask))
-    assert len(counts) == 3 * 6
-    # The 99.9th percentile for 17 degrees of freedom is 40.8.
-    assert sum((count - 1000) ** 2 / 1000 for count in counts.values()) < 40.8
 
 
 @given(seed=st.integers(0, 2**32), sequence=st.integers(14, 60), layout=st.sampled_from(LAYOUTS))
@@ -244,50 +182,6 @@ def test_shares_and_spans_of_many_rows() -> None:
         expected *= (84 - 27 - (x - 1)) / (84 - (x - 1))
         found = sum(count for length, count in spans.items() if length > x) / total
         assert abs(found - expected) < 4 * np.sqrt(expected * (1 - expected) / total)
-
-
-def test_the_mixture_of_ul2() -> None:
-    """Seven denoisers, alike often: two of R, one of S, four of X; each takes out its share."""
-    spec, rows = UL2(), 1400
-    assert [(d.mode, d.lengths(1000)) for d in spec.denoisers[:2]] == [
-        ("[R]", (1 + 850 + 50, 150 + 50, 1051 + 50)),
-        ("[R]", (1 + 850 + 19, 150 + 19, 1001 + 38)),
-    ]
-    long = make_rows(2, rows, spec.raw_length(256), padded=False)
-    found = examples(spec.start(TOKENIZER, 256)(long, make_keys(2, rows)))
-    modes = Counter(MODES[source[0]] for source, _ in found)
-    for mode, share in (("[R]", 2 / 7), ("[S]", 1 / 7), ("[X]", 4 / 7)):
-        assert abs(modes[mode] / rows - share) < 4 * np.sqrt(share * (1 - share) / rows)
-    prefixes = []
-    shares: Counter[tuple[str, float]] = Counter()
-    for source, target in found:
-        mode = MODES[source[0]]
-        taken = [token for token in target if token not in MARKERS]
-        kept = [token for token in source[1:] if token not in MARKERS]
-        if mode == "[S]":
-            assert len(taken) == len(target) and len(kept) == len(source) - 1
-            prefixes.append(len(kept))
-        else:
-            shares[mode, round(len(taken) / len(taken + kept), 2)] += 1
-    assert set(shares) == {("[R]", 0.15), ("[X]", 0.15), ("[X]", 0.5)}
-    assert abs(shares["[X]", 0.5] / modes["[X]"] - 3 / 4) < 4 * np.sqrt(3 / 16 / modes["[X]"])
-    # The prefix is uniform on 1 to 254 of 255 tokens.
-    assert min(prefixes) >= 1 and max(prefixes) <= 254
-    assert abs(np.mean(prefixes) - 127.5) < 4 * 254 / np.sqrt(12 * len(prefixes))
-
-
-def test_how_much_of_a_row_ul2_leaves_out() -> None:
-    for spec, sequence, used in ((UL2(layout=DecoderOnly()), 1024, 0.927), (UL2(), 512, 0.703)):
-        assert np.mean(spec.lengths(sequence)) / spec.raw_length(sequence) == pytest.approx(used, abs=5e-4)
-
-
-def test_modes_of_the_released_ul2() -> None:
-    names = ("[NLU]", "[S2S]")
-    tokenizer = Bytes(special=(*names, *sentinels(50))).train([])
-    spec = UL2((SpanDenoiser(3.0, 0.15, "[NLU]"), PrefixDenoiser("[S2S]")))
-    rows = make_rows(3, 20, spec.raw_length(64), padded=False)
-    batch = spec.start(tokenizer, 64)(rows, make_keys(3, 20))
-    assert {*batch["source"][:, 0].tolist()} == {tokenizer.special[name] for name in names}
 
 
 @pytest.mark.parametrize("spec", [SpanCorruption(), UL2(layout=DecoderOnly())])

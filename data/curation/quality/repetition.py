@@ -1,0 +1,153 @@
+"""The repetition rules of Gopher: text that says the same over and over."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from data.curation.quality.text_parts import TextParts, text_parts
+from data.curation.transform import DocumentTransform, Verdict
+from data.document import Document
+
+
+@dataclass(frozen=True)
+class NGramLimit:
+    """The largest share of a document's characters that n-grams of `n` words may hold.
+
+    Raises:
+      ValueError: when `n` is less than 2.
+    """
+
+    n: int
+    share: float
+
+    def __post_init__(self) -> None:
+        if self.n < 2:
+            raise ValueError(f"NGramLimit.n is {self.n}, but must be at least 2")
+
+
+_TOP = (NGramLimit(2, 0.20), NGramLimit(3, 0.18), NGramLimit(4, 0.16))
+_DUPLICATE = (
+    NGramLimit(5, 0.15),
+    NGramLimit(6, 0.14),
+    NGramLimit(7, 0.13),
+    NGramLimit(8, 0.12),
+    NGramLimit(9, 0.11),
+    NGramLimit(10, 0.10),
+)
+
+
+@dataclass(frozen=True)
+class GopherRepetition(DocumentTransform):
+    """Drops documents that repeat themselves, by the first of these rules that they break.
+
+    Rules and constants: Rae et al., 2021 (arXiv:2112.11446), appendix A1.1, "Repetition removal", table A1. A line,
+    paragraph or n-gram counts as a duplicate from its second occurrence on. Shares of characters are those of lines,
+    of paragraphs, and, for n-grams, of the words of `TextParts`: a character in several duplicate n-grams counts
+    once. Of n-grams that are equally frequent the longest is the top one; one that occurs once is none.
+
+    Attributes:
+      lines, line_characters: the largest share of lines that are duplicates, and of characters in them.
+      paragraphs, paragraph_characters: the same of paragraphs.
+      top: limits for all occurrences of the most frequent n-gram.
+      duplicate: limits for all duplicate n-grams.
+    """
+
+    lines: float = 0.30
+    line_characters: float = 0.20
+    paragraphs: float = 0.30
+    paragraph_characters: float = 0.20
+    top: tuple[NGramLimit, ...] = _TOP
+    duplicate: tuple[NGramLimit, ...] = _DUPLICATE
+
+    def start(self) -> Callable[[Document], Verdict]:
+        def judge(document: Document) -> Verdict:
+            broken = self._broken(text_parts(document.text))
+            return Verdict(None, {f"gopher: {broken}": 1}) if broken else Verdict(document)
+
+        return judge
+
+    def _broken(self, parts: TextParts) -> str | None:
+        share, characters = duplicate_shares(parts.paragraphs)
+        if share > self.paragraphs:
+            return "duplicate paragraphs"
+        if characters > self.paragraph_characters:
+            return "characters in duplicate paragraphs"
+        share, characters = duplicate_shares(parts.lines)
+        if share > self.lines:
+            return "duplicate lines"
+        if characters > self.line_characters:
+            return "characters in duplicate lines"
+        return self._repeated(parts)
+
+    def _repeated(self, parts: TextParts) -> str | None:
+        tops = {limit.n: limit.share for limit in self.top}
+        duplicates = {limit.n: limit.share for limit in self.duplicate}
+        spans = _Spans(parts.ids, parts.lengths)
+        for n in range(2, max((*tops, *duplicates), default=0) + 1):
+            spans.grow()
+            # What does not occur twice does not do so with one more word either.
+            if not spans.repeated.any():
+                return None
+            if n in tops and spans.top_characters() / parts.characters > tops[n]:
+                return f"top {n}-gram"
+            if n in duplicates and spans.duplicate_characters() / parts.characters > duplicates[n]:
+                return f"duplicate {n}-grams"
+        return None
+
+
+class _Spans:
+    """All n-grams of a text, for one n after another.
+
+    An n-gram is known by a number: equal numbers, equal n-grams. With one word more, the number of a pair (n-gram,
+    next word) is its place among the different ones, so that no two ever share one.
+    """
+
+    def __init__(self, ids: Int64[np.ndarray, " words"], lengths: Int64[np.ndarray, " words"]) -> None:
+        self._words, self._lengths = ids, lengths
+        self._different = int(ids.max(initial=-1)) + 1
+        self._ends = np.concatenate([[0], np.cumsum(lengths)])
+        self._n, self._numbers, self._first = 1, ids, ids
+        self.repeated: Bool[np.ndarray, " spans"] = np.zeros(len(ids), bool)
+
+    def grow(self) -> None:
+        """Goes on to n-grams of one more word; `repeated` says which of them occurred before."""
+        self._n += 1
+        pairs = self._numbers[:-1] * self._different + self._words[self._n - 1 :]
+        order = pairs.argsort(kind="stable")
+        ordered = pairs[order]
+        first = np.empty(len(ordered), bool)
+        first[:1] = True
+        np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+        self._numbers = np.empty_like(pairs)
+        self._numbers[order] = first.cumsum() - 1
+        self.repeated = np.ones(len(pairs), bool)
+        self.repeated[order[first]] = False
+        self._first = order[first]
+
+    def top_characters(self) -> int:
+        """Characters in all occurrences of the most frequent n-gram."""
+        counts = np.bincount(self._numbers)
+        sizes = self._ends[self._first + self._n] - self._ends[self._first]
+        most = counts.max()
+        return int(most * sizes[counts == most].max())
+
+    def duplicate_characters(self) -> int:
+        """Characters in n-grams that occurred before."""
+        starts = np.flatnonzero(self.repeated)
+        covered = np.zeros(len(self._words) + 1, np.int64)
+        np.add.at(covered, starts, 1)
+        np.add.at(covered, starts + self._n, -1)
+        return int(self._lengths[covered.cumsum()[:-1] > 0].sum())
+
+
+def duplicate_shares(pieces: Sequence[str]) -> tuple[float, float]:
+    """The share of pieces that occurred before among them, and the share of characters in those."""
+    different = set(pieces)
+    if len(different) == len(pieces):
+        return 0.0, 0.0
+    characters = sum(map(len, pieces))
+    # Subtracted before they are divided, so that a share that is exactly at a limit compares equal to it.
+    again = characters - sum(map(len, different))
+    return (len(pieces) - len(different)) / len(pieces), again / max(characters, 1)

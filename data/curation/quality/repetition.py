@@ -84,62 +84,74 @@ class GopherRepetition(DocumentTransform):
     def _repeated(self, parts: TextParts) -> str | None:
         tops = {limit.n: limit.share for limit in self.top}
         duplicates = {limit.n: limit.share for limit in self.duplicate}
-        spans = _Spans(parts.ids, parts.lengths)
+        spans, characters = _Spans(parts.ids, parts.lengths), parts.characters
         for n in range(2, max((*tops, *duplicates), default=0) + 1):
             spans.grow()
-            # What does not occur twice does not do so with one more word either.
-            if not spans.repeated.any():
+            if not len(spans):
                 return None
-            if n in tops and spans.top_characters() / parts.characters > tops[n]:
+            if n in tops and spans.top_characters() / characters > tops[n]:
                 return f"top {n}-gram"
-            if n in duplicates and spans.duplicate_characters() / parts.characters > duplicates[n]:
+            if n in duplicates and spans.duplicates_exceed(duplicates[n], characters):
                 return f"duplicate {n}-grams"
         return None
 
 
 class _Spans:
-    """All n-grams of a text, for one n after another.
+    """The n-grams of a text that occur at least twice, for one n after another.
 
     An n-gram is known by a number: equal numbers, equal n-grams. With one word more, the number of a pair (n-gram,
-    next word) is its place among the different ones, so that no two ever share one.
+    next word) is its place among the different ones, so that no two ever share one. What occurs once is let go,
+    since it does not occur twice with one more word either: few are left soon.
     """
 
     def __init__(self, ids: Int64[np.ndarray, " words"], lengths: Int64[np.ndarray, " words"]) -> None:
         self._words, self._lengths = ids, lengths
         self._different = int(ids.max(initial=-1)) + 1
         self._ends = np.concatenate([[0], np.cumsum(lengths)])
-        self._n, self._numbers, self._first = 1, ids, ids
-        self.repeated: Bool[np.ndarray, " spans"] = np.zeros(len(ids), bool)
+        self._n = 1
+        # Where they begin, ordered by number; of equal ones, in the order of the text.
+        self._at: Int64[np.ndarray, " spans"] = np.arange(len(ids))
+        self._numbers: Int64[np.ndarray, " spans"] = ids
+        self._again: Bool[np.ndarray, " spans"] = np.zeros(len(ids), bool)
+
+    def __len__(self) -> int:
+        return len(self._at)
 
     def grow(self) -> None:
-        """Goes on to n-grams of one more word; `repeated` says which of them occurred before."""
+        """Goes on to n-grams of one more word."""
+        fits = self._at < len(self._words) - self._n
+        at, numbers = self._at[fits], self._numbers[fits]
+        pairs = numbers * self._different + self._words[at + self._n]
         self._n += 1
-        pairs = self._numbers[:-1] * self._different + self._words[self._n - 1 :]
         order = pairs.argsort(kind="stable")
-        ordered = pairs[order]
-        first = np.empty(len(ordered), bool)
-        first[:1] = True
-        np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
-        self._numbers = np.empty_like(pairs)
-        self._numbers[order] = first.cumsum() - 1
-        self.repeated = np.ones(len(pairs), bool)
-        self.repeated[order[first]] = False
-        self._first = order[first]
+        pairs = pairs[order]
+        again = np.zeros(len(pairs), bool)
+        np.equal(pairs[1:], pairs[:-1], out=again[1:])
+        twice = again.copy()
+        twice[:-1] |= again[1:]
+        self._at, self._again = at[order][twice], again[twice]
+        self._numbers = np.cumsum(~self._again) - 1
 
     def top_characters(self) -> int:
         """Characters in all occurrences of the most frequent n-gram."""
         counts = np.bincount(self._numbers)
-        sizes = self._ends[self._first + self._n] - self._ends[self._first]
+        sizes = self._sizes(self._at[~self._again])
         most = counts.max()
         return int(most * sizes[counts == most].max())
 
-    def duplicate_characters(self) -> int:
-        """Characters in n-grams that occurred before."""
-        starts = np.flatnonzero(self.repeated)
-        covered = np.zeros(len(self._words) + 1, np.int64)
-        np.add.at(covered, starts, 1)
-        np.add.at(covered, starts + self._n, -1)
-        return int(self._lengths[covered.cumsum()[:-1] > 0].sum())
+    def duplicates_exceed(self, share: float, characters: int) -> bool:
+        """Whether n-grams that occurred before hold more than a share of the characters."""
+        starts = self._at[self._again]
+        if self._sizes(starts).sum() / characters <= share:
+            return False
+        # Some overlap perhaps, and what is in two of them must count once.
+        steps = np.zeros(len(self._words) + 1, np.int64)
+        np.add.at(steps, starts, 1)
+        np.add.at(steps, starts + self._n, -1)
+        return bool(self._lengths[steps.cumsum()[:-1] > 0].sum() / characters > share)
+
+    def _sizes(self, starts: Int64[np.ndarray, " starts"]) -> Int64[np.ndarray, " starts"]:
+        return self._ends[starts + self._n] - self._ends[starts]
 
 
 def duplicate_shares(pieces: Sequence[str]) -> tuple[float, float]:

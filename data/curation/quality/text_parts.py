@@ -1,7 +1,9 @@
 """Words, lines and paragraphs of a text, split once for all rules that look at them."""
 
+import itertools
 import re
 import unicodedata
+from collections import defaultdict
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -63,7 +65,7 @@ class TextParts:
     @cached_property
     def ids(self) -> Int64[np.ndarray, " words"]:
         """A number for each word, from 0, equal where words are."""
-        numbers: dict[str, int] = {word: number for number, word in enumerate(dict.fromkeys(self.words))}
+        numbers: dict[str, int] = defaultdict(itertools.count().__next__)
         return np.fromiter(map(numbers.__getitem__, self.words), np.int64, len(self.words))
 
 

@@ -13,7 +13,7 @@ from data.identity import LOCATION, fingerprint
 from data.store import TokenStore
 from data.tokenizers import Tokenizer, load_tokenizer
 
-FORMAT = 1
+FORMAT = 2
 MARKER = "prepared.json"
 CARD = "data_card.json"
 
@@ -76,7 +76,7 @@ def read_marker(directory: epath.Path) -> dict[str, Any]:
         ) from None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is unreadable: {error}") from None
-    missing = {"format", "recipe", "source"} - marker.keys()
+    missing = {"format", "recipe", "source", "earlier"} - marker.keys()
     if missing or marker["format"] != FORMAT:
         raise ValueError(
             f"{path} was not written by this version of the code: it has format"
@@ -117,7 +117,7 @@ class ExistingStore(DataSpec):
 
     def identity(self) -> dict[str, Any]:
         marker = read_marker(epath.Path(self.path))
-        return {key: marker[key] for key in ("recipe", "source")}
+        return {key: marker[key] for key in ("recipe", "source", "earlier")}
 
     def prepare(self, directory: epath.PathLike, log: Callable[[str], None] = print) -> Prepared:
         prepared = Prepared.open(self.path)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt64
+from jaxtyping import Bool, Int64, UInt8, UInt64
 
 
 class Join(abc.ABC):
@@ -31,19 +31,15 @@ class FirstOccurrence(Join):
     Memory: 33 bytes a key while it runs, and 8 a document.
     """
 
-    def pack(self, signatures: Sequence[UInt64[np.ndarray, "keys 2"]]) -> dict[str, np.ndarray]:
+    def pack(self, signatures: Sequence[UInt64[np.ndarray, "_ 2"]]) -> dict[str, np.ndarray]:
         counts = np.array([len(signature) for signature in signatures], np.int64)
         return {"keys": np.concatenate([np.zeros((0, 2), np.uint64), *signatures]), "counts": counts}
 
-    def resolve(self, shards: Sequence[Mapping[str, np.ndarray]]) -> list[list[Bool[np.ndarray, " keys"]]]:
+    def resolve(self, shards: Sequence[Mapping[str, np.ndarray]]) -> list[list[Bool[np.ndarray, " _"]]]:
         keys = np.concatenate([np.zeros((0, 2), np.uint64), *(shard["keys"] for shard in shards)])
         seen = seen_before(keys)
-        findings, done = [], 0
-        for shard in shards:
-            ends = done + np.cumsum(shard["counts"])
-            findings.append([seen[a:b] for a, b in zip([done, *ends[:-1]], ends, strict=True)] if len(ends) else [])
-            done = int(ends[-1]) if len(ends) else done
-        return findings
+        by_shard = _parts(seen, np.array([len(shard["keys"]) for shard in shards], np.int64))
+        return [_parts(part, shard["counts"]) for part, shard in zip(by_shard, shards, strict=True)]
 
 
 class Clusters(Join):
@@ -54,7 +50,7 @@ class Clusters(Join):
     there are fewer links than documents times bands, and few where there are few near-duplicates.
     """
 
-    def pack(self, signatures: Sequence[UInt64[np.ndarray, " bands"]]) -> dict[str, np.ndarray]:
+    def pack(self, signatures: Sequence[UInt64[np.ndarray, " _"]]) -> dict[str, np.ndarray]:
         valid = np.array([len(signature) > 0 for signature in signatures], bool)
         whole = [signature for signature in signatures if len(signature)]
         bands = np.stack(whole) if whole else np.zeros((0, 0), np.uint64)
@@ -98,7 +94,7 @@ class CorpusText(Join):
     """
 
     @abc.abstractmethod
-    def compare(self, texts: Sequence[bytes]) -> list[Any]:
+    def compare(self, texts: Sequence[UInt8[np.ndarray, " bytes"]]) -> list[Any]:
         """A finding for each text; the texts are in corpus order."""
 
     def pack(self, signatures: Sequence[bytes]) -> dict[str, np.ndarray]:
@@ -106,13 +102,15 @@ class CorpusText(Join):
         return {"bytes": np.frombuffer(b"".join(signatures), np.uint8), "lengths": lengths}
 
     def resolve(self, shards: Sequence[Mapping[str, np.ndarray]]) -> list[list[Any]]:
-        texts = []
-        for shard in shards:
-            raw = shard["bytes"].tobytes()
-            ends = np.cumsum(shard["lengths"]).tolist()
-            texts += [raw[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)] if ends else []
+        texts = [text for shard in shards for text in _parts(shard["bytes"], shard["lengths"])]
         found = iter(self.compare(texts))
         return [[next(found) for _ in shard["lengths"]] for shard in shards]
+
+
+def _parts(whole: np.ndarray, lengths: Int64[np.ndarray, " parts"]) -> list[np.ndarray]:
+    """Views of consecutive parts of these lengths."""
+    ends = np.cumsum(lengths).tolist()
+    return [whole[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]
 
 
 def seen_before(keys: UInt64[np.ndarray, "keys 2"]) -> Bool[np.ndarray, " keys"]:

@@ -19,6 +19,7 @@ from data.archive import write_documents
 from data.curation.account import CurationReport
 from data.curation.bad_input import BadInput
 from data.curation.chain import Chain
+from data.curation.curation import DOCUMENTS
 from data.curation.transform import CorpusTransform, Transform
 from data.document import Document
 from data.sources.base import BadRecord, Record
@@ -66,16 +67,15 @@ class ShardFiles:
     """Where a shard's part of a pass lies: documents, signatures, and its report, which is written last."""
 
     def __init__(self, directory: epath.Path, number: int) -> None:
-        self.documents = directory / f"shard-{number:05d}.jsonl.zst"
-        self.signatures = directory / f"shard-{number:05d}.signatures.npz"
-        self.findings = directory / f"shard-{number:05d}.findings.json"
-        self.report = directory / f"shard-{number:05d}.report.json"
+        self.documents = directory / DOCUMENTS / f"shard-{number:05d}.jsonl.zst"
+        self.signatures = directory / f"shard-{number:05d}.npz"
+        self.report = directory / f"shard-{number:05d}.json"
 
 
 def run_shard(
     part: Pass, records: Iterable[Record], findings: Sequence[Any], bad_input: BadInput, files: ShardFiles
-) -> None:
-    """Sends the records of a shard through a pass and writes what comes of them.
+) -> int:
+    """Sends the records of a shard through a pass, writes what comes of them, and returns how many documents came in.
 
     Args:
       part: the pass.
@@ -117,10 +117,13 @@ def run_shard(
     if part.signed:
         write_arrays(files.signatures, part.signed.join.pack(signatures))
     atomic.write_text(files.report, json.dumps(report.to_json(), ensure_ascii=False) + "\n")
+    return report.collected.documents
 
 
-def take_signatures(transform: CorpusTransform, records: Iterable[Record]) -> dict[str, np.ndarray]:
-    """The signatures of documents that only come before, packed.
+def take_signatures(
+    transform: CorpusTransform, records: Iterable[Record]
+) -> tuple[int, dict[str, np.ndarray]]:
+    """How many documents there are that only come before, and their signatures, packed.
 
     Raises:
       ValueError: when a record cannot be read.
@@ -131,7 +134,7 @@ def take_signatures(transform: CorpusTransform, records: Iterable[Record]) -> di
         if isinstance(record, BadRecord):
             raise ValueError(record.message)
         signatures.append(signature(record))
-    return transform.join.pack(signatures)
+    return len(signatures), transform.join.pack(signatures)
 
 
 def write_arrays(path: epath.Path, arrays: dict[str, np.ndarray]) -> None:

@@ -1,10 +1,12 @@
 """The language of documents."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from data.curation.transform import DocumentTransform, Verdict
 from data.document import Document
+from data.table import Table
 
 UNKNOWN = "unknown"
 
@@ -85,7 +87,11 @@ class IdentifyLanguage(DocumentTransform):
     @staticmethod
     def _sort(document: Document, code: str, probability: float, thresholds: dict[str, float]) -> Verdict:
         if thresholds and code not in thresholds:
-            return Verdict(None, {f"language: {code} is not kept": 1})
+            return Verdict(None, {f"language: {code} is not kept": 1}, tallies={code: 1})
         if probability < thresholds.get(code, 0.0):
-            return Verdict(None, {f"language: unsure of {code}": 1})
-        return Verdict(document)
+            return Verdict(None, {f"language: unsure of {code}": 1}, tallies={code: 1})
+        return Verdict(document, tallies={code: 1})
+
+    def tables(self, report: Mapping[str, Any]) -> Sequence[Table]:
+        rows = sorted(report["tallies"].items(), key=lambda item: (-item[1], item[0]))
+        return [Table("Languages found", ("Language", "Documents"), tuple(rows), "Documents")] if rows else []

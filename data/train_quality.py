@@ -90,6 +90,6 @@ if __name__ == "__main__":
     flags.DEFINE_string("to", None, "file to write, .npz; local or gs://", required=True)
     flags.DEFINE_integer("buckets", 1 << 20, "numbers in the vector of a text", lower_bound=1)
     flags.DEFINE_integer("ngram", 2, "words of the longest n-gram", lower_bound=1)
-    flags.DEFINE_float("penalty", 1.0, "weight of the squared weights; more makes scores less sure", lower_bound=1e-9)
+    flags.DEFINE_float("penalty", 0.1, "weight of the squared weights; more makes scores less sure", lower_bound=1e-9)
     flags.DEFINE_integer("limit", 100_000, "documents of each kind to read at most", lower_bound=1)
     console.run(main)

@@ -96,26 +96,28 @@ class LinearModel:
                 raise ValueError(f"it has format {settings['format']}, but this code reads {FORMAT}")
             features = Features(**settings["features"])
             if weights.shape != (features.buckets,) or weights.dtype != np.float32:
-                raise ValueError(f"its weights are {weights.dtype}{list(weights.shape)}, not float32[{features.buckets}]")
+                found = f"{weights.dtype}{list(weights.shape)}"
+                raise ValueError(f"its weights are {found}, but must be float32[{features.buckets}]")
             return cls(features, weights, float(settings["bias"]))
         except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
             raise ValueError(f"{place} is no quality classifier: {error}") from error
 
     @classmethod
     def train(
-        cls, positive: Sequence[str], negative: Sequence[str], features: Features, penalty: float = 1.0
+        cls, positive: Sequence[str], negative: Sequence[str], features: Features, penalty: float = 0.1
     ) -> "LinearModel":
         """Fits the regression; both kinds weigh the same in all, however many texts they have.
 
         Args:
           positive, negative: texts of each kind, at least one.
           features: how they become vectors.
-          penalty: the weight of the squared weights against the mean loss over texts; more makes scores less sure.
+          penalty: what half the sum of squared weights is multiplied by, against the sum of losses; more makes
+            scores less sure.
         """
         from sklearn.linear_model import LogisticRegression
 
         labels = np.repeat([1, 0], [len(positive), len(negative)])
-        model = LogisticRegression(C=1 / penalty, class_weight="balanced", solver="liblinear", random_state=0)
+        model = LogisticRegression(C=1 / penalty, class_weight="balanced", max_iter=1000)
         model.fit(features.vectors([*positive, *negative]), labels)
         return cls(features, model.coef_[0].astype(np.float32), float(model.intercept_[0]))
 

@@ -52,9 +52,9 @@ class Perplexity(BatchTransform):
     """Writes the bits per byte that a model needs for a document to `meta["bits_per_byte"]`, and keeps a range.
 
     Text that surprises a model of good text is likely bad, and text that hardly does is likely boilerplate
-    (Wenzek et al., CCNet, 2020, arXiv:1911.00359, section 3.3, by perplexity a token; bits per byte do not depend on the
-    tokenizer). CCNet cuts at percentiles: a first curation without limits shows them in the data card, by
-    tenths of a bit.
+    (Wenzek et al., CCNet, 2020, arXiv:1911.00359, by perplexity a token; bits per byte do not depend on the
+    tokenizer). CCNet cuts at percentiles: a first curation without limits shows them in the data card, by tenths of
+    a bit.
 
     Attributes:
       scorer: the model.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from data.curation.transform import DocumentTransform, Verdict
@@ -64,9 +65,7 @@ class IdentifyLanguage(DocumentTransform):
             raise ValueError(f"IdentifyLanguage.keep lists a language twice: {', '.join(codes)}")
 
     def start(self) -> Callable[[Document], Verdict]:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-        identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+        identifier = _identifier()
         thresholds = {language.code: language.threshold for language in self.keep}
         if strange := sorted(thresholds.keys() - set(identifier.labels)):
             known = ", ".join(sorted(identifier.labels))
@@ -95,3 +94,11 @@ class IdentifyLanguage(DocumentTransform):
     def tables(self, report: Mapping[str, Any]) -> Sequence[Table]:
         rows = sorted(report["tallies"].items(), key=lambda item: (-item[1], item[0]))
         return [Table("Languages found", ("Language", "Documents"), tuple(rows), "Documents")] if rows else []
+
+
+# A second to load, and never changed: once a process is enough.
+@cache
+def _identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

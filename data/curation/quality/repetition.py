@@ -44,8 +44,8 @@ class GopherRepetition(DocumentTransform):
 
     Rules and constants: Rae et al., 2021 (arXiv:2112.11446), appendix A1.1, "Repetition removal", table A1. A line,
     paragraph or n-gram counts as a duplicate from its second occurrence on. Shares of characters are those of lines,
-    of paragraphs, and, for n-grams, of the words of `TextParts`: a character in several duplicate n-grams counts
-    once. Of n-grams that are equally frequent the longest is the top one; one that occurs once is none.
+    of paragraphs, and, for n-grams, of the words of `TextParts`: a character in n-grams that overlap counts once. Of
+    n-grams that are equally frequent the longest is the top one; one that occurs once is none.
 
     Attributes:
       lines, line_characters: the largest share of lines that are duplicates, and of characters in them.
@@ -89,9 +89,9 @@ class GopherRepetition(DocumentTransform):
             spans.grow()
             if not len(spans):
                 return None
-            if n in tops and spans.top_characters() / characters > tops[n]:
+            if n in tops and spans.hold_more(spans.top(), tops[n], characters):
                 return f"top {n}-gram"
-            if n in duplicates and spans.duplicates_exceed(duplicates[n], characters):
+            if n in duplicates and spans.hold_more(spans.duplicates(), duplicates[n], characters):
                 return f"duplicate {n}-grams"
         return None
 
@@ -132,16 +132,20 @@ class _Spans:
         self._at, self._again = at[order][twice], again[twice]
         self._numbers = np.cumsum(~self._again) - 1
 
-    def top_characters(self) -> int:
-        """Characters in all occurrences of the most frequent n-gram."""
-        counts = np.bincount(self._numbers)
-        sizes = self._sizes(self._at[~self._again])
-        most = counts.max()
-        return int(most * sizes[counts == most].max())
+    def top(self) -> Int64[np.ndarray, " starts"]:
+        """Where the most frequent n-gram begins; of several the longest, and of those the first of the text."""
+        counts, firsts = np.bincount(self._numbers), self._at[~self._again]
+        most = np.flatnonzero(counts == counts.max())
+        sizes = self._sizes(firsts[most])
+        longest = most[sizes == sizes.max()]
+        return self._at[self._numbers == longest[firsts[longest].argmin()]]
 
-    def duplicates_exceed(self, share: float, characters: int) -> bool:
-        """Whether n-grams that occurred before hold more than a share of the characters."""
-        starts = self._at[self._again]
+    def duplicates(self) -> Int64[np.ndarray, " starts"]:
+        """Where n-grams begin that occurred before."""
+        return self._at[self._again]
+
+    def hold_more(self, starts: Int64[np.ndarray, " starts"], share: float, characters: int) -> bool:
+        """Whether the n-grams that begin there hold more than a share of the characters."""
         if self._sizes(starts).sum() / characters <= share:
             return False
         # Some overlap perhaps, and what is in two of them must count once.

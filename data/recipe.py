@@ -97,7 +97,9 @@ class Recipe(DataSpec):
 
     def _build(self, into: epath.Path, own: dict[str, Any], log: Callable[[str], None]) -> None:
         corpus = curate(self.curation, into / CORPUS, log=log)
-        tokenizer = train_tokenizer(self.tokenizer, self.split, corpus, into / "tokenizer", log)
+        tokenizer = train_tokenizer(
+            self.tokenizer, self.split, corpus.documents(), corpus.characters, into / "tokenizer", log
+        )
         stores = write_stores(tokenizer, self.split, corpus, into, log)
         write_card(into, make_card(own, corpus.report, corpus.marker["shards"], tokenizer, stores))
         atomic.write_text(into / MARKER, json.dumps({"format": FORMAT} | own, indent=1) + "\n")

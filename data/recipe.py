@@ -12,7 +12,7 @@ from data.card import make_card, write_card
 from data.curation import BadInput, Refuse, Transform
 from data.curation.curation import Curation, Statement
 from data.curation.engine import curate
-from data.prepared import FORMAT, MARKER, DataSpec, Prepared, read_marker
+from data.prepared import CARD_PAGE, FORMAT, MARKER, DataSpec, Prepared, read_marker
 from data.sources import Source
 from data.spec import describe
 from data.split import Split
@@ -92,7 +92,7 @@ class Recipe(DataSpec):
             if staging.exists():
                 staging.rmtree()
         prepared = Prepared.open(directory)
-        log(f"data: ready in {directory}, described in {directory / 'data_card.html'}")
+        log(f"data: ready in {directory}, described in {directory / CARD_PAGE}")
         return prepared
 
     def _build(self, into: epath.Path, own: dict[str, Any], log: Callable[[str], None]) -> None:

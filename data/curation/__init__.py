@@ -5,6 +5,8 @@ from data.curation.bad_input import BadInput, Refuse, Skip
 from data.curation.clean import Clean
 from data.curation.duplicates import DeduplicateLines, DeduplicateParagraphs, ExactDeduplicate
 from data.curation.length import MinLength
+from data.curation.near_duplicates import NearDuplicates
+from data.curation.substrings import Substrings
 from data.curation.transform import BatchTransform, CorpusTransform, DocumentTransform, Transform, Verdict
 
 __all__ = [
@@ -18,9 +20,11 @@ __all__ = [
     "DocumentTransform",
     "ExactDeduplicate",
     "MinLength",
+    "NearDuplicates",
     "Refuse",
     "Sample",
     "Skip",
+    "Substrings",
     "Transform",
     "TransformReport",
     "Verdict",

@@ -97,7 +97,7 @@ class CorpusText(Join):
     """
 
     @abc.abstractmethod
-    def compare(self, texts: Sequence[UInt8[np.ndarray, " bytes"]]) -> list[Any]:
+    def compare(self, texts: Sequence[UInt8[np.ndarray, " _"]]) -> list[Any]:
         """A finding for each text; the texts are in corpus order."""
 
     def pack(self, signatures: Sequence[bytes]) -> dict[str, np.ndarray]:

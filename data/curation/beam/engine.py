@@ -4,6 +4,7 @@ What crosses the network is signatures and findings; documents lie on disk betwe
 processes. A shard is one element, read and written as a stream, so that the memory of a worker does not grow with it.
 """
 
+import difflib
 import re
 import time
 from collections.abc import Sequence
@@ -18,7 +19,11 @@ from data.curation.engine import Engine, Log
 from data.curation.passes import Task
 from data.curation.transform import CorpusTransform
 
+# What Beam adds to the message of an error.
 _WHERE = re.compile(r" \[while running '[^']*'\]")
+
+# These pass on to a server what Beam itself does not know.
+_HAVE_MORE_OPTIONS = ("FlinkRunner", "SparkRunner", "PortableRunner")
 
 
 class BeamEngine(Engine):
@@ -33,13 +38,13 @@ class BeamEngine(Engine):
 
     def __init__(self, curation: Curation, work: epath.Path, options: Sequence[str], log: Log) -> None:
         super().__init__(curation, work, log)
-        runs = any(option.partition("=")[0] == "--runner" for option in options)
-        self._options = [*options, *([] if runs else ["--runner=FnApiRunner"])]
+        given = dict(option.removeprefix("--").partition("=")[::2] for option in options)
+        self._options = [*options, *([] if "runner" in given else ["--runner=FnApiRunner"])]
         known = PipelineOptions(self._options).get_all_options()
-        for option in options:
-            name = option.partition("=")[0].removeprefix("--")
-            if name not in known and name.removeprefix("no_") not in known:
-                raise ValueError(f"Apache Beam has no option {option!r}; see apache_beam.options.pipeline_options")
+        for name in () if given.get("runner") in _HAVE_MORE_OPTIONS else given:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                raise ValueError(f"Apache Beam has no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
 
     def carry_out(self, task: Task, missing: Sequence[int], name: str) -> None:
         """Runs one pipeline. Raises ValueError as its workers do."""

@@ -14,6 +14,7 @@ from typing import Any
 from etils import epath
 
 from data import atomic
+from data.card import make_card, write_card
 from data.curation.account import CurationReport
 from data.curation.curation import DOCUMENTS, FORMAT, MARKER, REPORT, CuratedCorpus, Curation, check_same, read_json
 from data.curation.passes import Pass, ShardFiles, Task, passes, read_arrays
@@ -81,11 +82,22 @@ def finish(
     if not documents.exists():
         (last / DOCUMENTS).rename(documents)
     paths = [ShardFiles(directory, number).documents for number in range(shards)]
-    marker = {"format": FORMAT, **identity, "shards": [_entry(path) for path in paths]}
+    entries = [_entry(path) for path in paths]
+    write_card(directory, make_card(identity, report, entries))
+    marker = {"format": FORMAT, **identity, "shards": entries}
     atomic.write_text(directory / MARKER, json.dumps(marker, indent=1) + "\n")
     (directory / _WORK).rmtree(missing_ok=True)
     (directory / ".lock").unlink(missing_ok=True)
     return CuratedCorpus.open(directory)
+
+
+def whole_report(curation: Curation, reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The report of all passes from those of each, with what the transforms say of their counts."""
+    accounts = [account for report in reports for account in report["transforms"]]
+    for transform, account in zip(curation.transforms, accounts, strict=True):
+        account["section"] = transform.SECTION
+        account["tables"] = [table.to_json() for table in transform.tables(account)]
+    return {**reports[0], "kept": reports[-1]["kept"], "transforms": accounts}
 
 
 def outcome(report: dict[str, Any]) -> str:
@@ -143,8 +155,7 @@ class Engine(abc.ABC):
             reports.append(report)
             if part.number == 0:
                 self._settle(report)
-        whole = {**reports[0], "kept": reports[-1]["kept"]}
-        whole["transforms"] = [t for report in reports for t in report["transforms"]]
+        whole = whole_report(self._curation, reports)
         if not whole["kept"]:
             error = nothing_left(self._curation, whole)
             self._work.rmtree()
@@ -206,7 +217,7 @@ class PoolEngine(Engine):
 
 def _claim(directory: epath.Path) -> None:
     """Raises ValueError if the directory holds what is none of ours."""
-    ours = {_WORK, DOCUMENTS, REPORT, ".lock"}
+    ours = {_WORK, DOCUMENTS, REPORT, ".lock", *(f"data_card.{kind}" for kind in ("json", "html", "md"))}
     found = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
     if found and not set(found) <= ours or (DOCUMENTS in found and _WORK not in found):
         raise ValueError(f"{directory} holds {found[0]} but no curated corpus; choose a new directory")

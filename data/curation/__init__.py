@@ -9,6 +9,7 @@ from data.curation.html_to_text import HtmlToText
 from data.curation.invisible import RemoveInvisible
 from data.curation.language import IdentifyLanguage, Language
 from data.curation.length import MinLength
+from data.curation.near_duplicates import NearDuplicates
 from data.curation.quality import (
     AtLeast,
     Between,
@@ -23,6 +24,7 @@ from data.curation.quality import (
     QualityScore,
     Scorer,
 )
+from data.curation.substrings import Substrings
 from data.curation.transform import BatchTransform, CorpusTransform, DocumentTransform, Transform, Verdict
 
 __all__ = [
@@ -51,11 +53,13 @@ __all__ = [
     "ParetoKeep",
     "Perplexity",
     "QualityScore",
+    "NearDuplicates",
     "Refuse",
     "RemoveInvisible",
     "Sample",
     "Scorer",
     "Skip",
+    "Substrings",
     "Transform",
     "TransformReport",
     "Verdict",

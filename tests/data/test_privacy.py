@@ -56,7 +56,8 @@ def found(kind: PersonalKind, text: str) -> list[str]:
         # Numbers that Ofcom, ARCEP and NANPA set aside for fiction, or the pattern of national guides.
         (Phone(), "+44 20 7946 0958; +44 (0)20 7946 0958; +33 1 99 00 12 34; +1 (212) 555-0123",
          ["+44 20 7946 0958", "+44 (0)20 7946 0958", "+33 1 99 00 12 34", "+1 (212) 555-0123"]),
-        (Phone(), "(212) 555-0123 or 212-555-0123, 1-212-555-0123", ["(212) 555-0123", "212-555-0123", "1-212-555-0123"]),
+        (Phone(), "(212) 555-0123 or 212-555-0123, 1-212-555-0123",
+         ["(212) 555-0123", "212-555-0123", "1-212-555-0123"]),
         (Phone(), "01 99 00 12 34, 020 7946 0958, 0113 496 0000, 07700 900123, 030/1234567",
          ["01 99 00 12 34", "020 7946 0958", "0113 496 0000", "07700 900123", "030/1234567"]),
         (Phone(), "+1 212 555 0123 2024", ["+1 212 555 0123"]),
@@ -78,8 +79,10 @@ def found(kind: PersonalKind, text: str) -> list[str]:
         (Secret(), "a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nb",
          ["-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----"]),
         (Secret(), "-----BEGIN PUBLIC KEY-----\nMIIE\n-----END PUBLIC KEY-----", []),
-        (UsSocialSecurity(), "078-05-1120 000-12-3456 666-12-3456 900-12-3456 123-00-4567 123-45-0000", ["078-05-1120"]),
-        (UkNationalInsurance(), "AB123456C, AB 12 34 56 C; GB123456C QQ123456C AB123456E", ["AB123456C", "AB 12 34 56 C"]),
+        (UsSocialSecurity(), "078-05-1120 000-12-3456 666-12-3456 900-12-3456 123-00-4567 123-45-0000",
+         ["078-05-1120"]),
+        (UkNationalInsurance(), "AB123456C, AB 12 34 56 C; GB123456C QQ123456C AB123456E",
+         ["AB123456C", "AB 12 34 56 C"]),
         # Valid and invalid numbers of python-stdnum's documentation.
         (GermanTaxId(), "36 574 261 809; 36574261809; 36574261890; 36554266806", ["36 574 261 809", "36574261809"]),
         # The example of the French Wikipedia, Numéro de sécurité sociale.
@@ -168,8 +171,9 @@ def test_a_recipe_can_be_stored() -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["a", "@", "a@", "a.", "a@b.", "1", "1 ", "1-", "+1", "+1 ", ":", "a:", "1.", "=", "=a", "key=a", "(1)", "4111 ",
-             "-----BEGIN PRIVATE KEY-----", "eyJ.", "eyJa", "sk-a"],
+    "unit",
+    ["a", "@", "a@", "a.", "a@b.", "1", "1 ", "1-", "+1", "+1 ", ":", "a:", "1.", "=", "=a", "key=a", "(1)", "4111 ",
+     "-----BEGIN PRIVATE KEY-----", "eyJ.", "eyJa", "sk-a"],
 )  # fmt: skip
 def test_time_is_linear(unit: str) -> None:
     judge = EVERY.start()

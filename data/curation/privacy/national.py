@@ -53,7 +53,9 @@ class UkNationalInsurance(NationalId):
 
     name = "UK national insurance number"
     before = (3, 2)
-    pattern = re.compile(r"(?<![\w-])[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]( ?)[0-9]{2}\1[0-9]{2}\1[0-9]{2}\1[A-D](?![\w-])")
+    pattern = re.compile(
+        r"(?<![\w-])[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]( ?)[0-9]{2}\1[0-9]{2}\1[0-9]{2}\1[A-D](?![\w-])"
+    )
 
     def is_issued(self, plain: str) -> bool:
         return plain[:2] not in ("BG", "GB", "KN", "NK", "NT", "TN", "ZZ")
@@ -83,8 +85,8 @@ class FrenchSocialSecurity(NationalId):
 
     name = "French social security number"
     pattern = re.compile(
-        r"(?<![\w.,+-])[1-478] ?[0-9]{2} ?(?:0[1-9]|1[0-2]|[2-9][0-9]) ?(?:[0-9]{2}|2[AB]) ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}"
-        r"(?![\w-]|[.,][0-9])"
+        r"(?<![\w.,+-])[1-478] ?[0-9]{2} ?(?:0[1-9]|1[0-2]|[2-9][0-9]) ?(?:[0-9]{2}|2[AB])"
+        r" ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}(?![\w-]|[.,][0-9])"
     )
 
     def is_issued(self, plain: str) -> bool:

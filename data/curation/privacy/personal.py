@@ -24,7 +24,7 @@ class PersonalAction(abc.ABC):
 
 @dataclass(frozen=True)
 class Redact(PersonalAction):
-    """Puts the token of its kind in the place of each value: `<email>`, `<ip>`, `<phone>`, `<card>`, `<id>`, `<secret>`.
+    """Puts a token in the place of each value: `<email>`, `<ip>`, `<phone>`, `<card>`, `<id>`, `<secret>`.
 
     A constant token, as StarCoder (Li et al. 2023, arXiv:2305.06161, section 4) and Dolma (Soldaini et al. 2024,
     arXiv:2402.00159, section 5.2) use; FineWeb (Penedo et al. 2024, arXiv:2406.17557) puts constant false addresses.

@@ -32,7 +32,8 @@ _PATTERNS = {mark: re.compile(pattern) for mark, pattern in _MARKED.items()}
 _KEY_START = re.compile(r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_END = re.compile(r"-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 # From the sign on, since that is rare; the name before it is looked for backwards.
-_ASSIGNED = [re.compile(sign + r"[ \t]{0,4}[\"']?(?P<value>[A-Za-z0-9+/_~.-]{16,256}+={0,2}+)(?![A-Za-z0-9+/_~.=-])") for sign in "=:"]
+_VALUE = r"[ \t]{0,4}[\"']?(?P<value>[A-Za-z0-9+/_~.-]{16,256}+={0,2}+)(?![A-Za-z0-9+/_~.=-])"
+_ASSIGNED = [re.compile(sign + _VALUE) for sign in "=:"]
 _NAME = re.compile(r"(?i)(?:key|secret|token|passwd|password|passphrase|pwd|credentials?)[\"']?[ \t]{0,8}:?\Z")
 _NAME_LENGTH = 32
 

@@ -99,7 +99,7 @@ class Mixture(DataSpec):
         recipes = {part.name: part.data.identity() for part in self.parts}
         return {
             "recipe": {"type": "Mixture", **{name: found["recipe"] for name, found in recipes.items()}},
-            "source": {name: found["source"] for name, found in recipes.items()},
+            **{key: {name: found[key] for name, found in recipes.items()} for key in ("source", "earlier")},
         }
 
     def prepare(self, directory: epath.PathLike, log: Callable[[str], None] = print) -> Prepared:

@@ -8,11 +8,11 @@ from typing import Any
 from etils import epath
 
 from data import atomic, identity
-from data.card import card_html, make_card
+from data.card import make_card, write_card
 from data.curation import BadInput, Refuse, Transform
 from data.curation.curation import Curation, Statement
 from data.curation.engine import curate
-from data.prepared import CARD, FORMAT, MARKER, DataSpec, Prepared, read_marker
+from data.prepared import CARD_PAGE, FORMAT, MARKER, DataSpec, Prepared, read_marker
 from data.sources import Source
 from data.spec import describe
 from data.split import Split
@@ -93,7 +93,7 @@ class Recipe(DataSpec):
             if staging.exists():
                 staging.rmtree()
         prepared = Prepared.open(directory)
-        log(f"data: ready in {directory}, described in {directory / 'data_card.html'}")
+        log(f"data: ready in {directory}, described in {directory / CARD_PAGE}")
         return prepared
 
     def _build(self, into: epath.Path, own: dict[str, Any], log: Callable[[str], None]) -> None:
@@ -102,9 +102,7 @@ class Recipe(DataSpec):
             self.tokenizer, self.split, corpus.documents(), corpus.characters, into / "tokenizer", log
         )
         stores = write_stores(tokenizer, self.split, corpus, into, log)
-        card = make_card(own, corpus.report, tokenizer, stores)
-        atomic.write_text(into / CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
-        atomic.write_text(into / "data_card.html", card_html(card))
+        write_card(into, make_card(own, corpus.report, corpus.marker["shards"], tokenizer, stores))
         atomic.write_text(into / MARKER, json.dumps({"format": FORMAT} | own, indent=1) + "\n")
 
 

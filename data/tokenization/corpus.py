@@ -8,25 +8,24 @@ from typing import Any
 from etils import epath
 
 from data import atomic
-from data.card import card_html, make_card
+from data.card import make_card, write_card
 from data.curation import BadInput, CurationReport, Refuse
 from data.curation.curation import CuratedCorpus
 from data.document import Document
 from data.identity import differences
 from data.lock import locked
-from data.prepared import CARD, FORMAT, MARKER, Prepared, read_marker
+from data.prepared import CARD, CARD_PAGE, FORMAT, MARKER, Prepared, read_marker
 from data.sources import CuratedDocuments, Source
 from data.spec import describe
 from data.split import HashSplit, Split
 from data.stages import Log, train_tokenizer
 from data.tokenization.engine import Tokenized, characters_before, clean, tokenize
-from data.tokenization.report import REPORT, REPORT_PAGE
+from data.tokenization.report import REPORT, section
 from data.tokenization.shard_work import PARTS, WORK, Bad, Job, readable
 from data.tokenizers import SentencePiece, Tokenizer, TokenizerSpec, load_tokenizer
 
 _IDENTITY = "identity.json"
-_CARD_PAGE = "data_card.html"
-_OURS = frozenset({WORK, "tokenizer", *PARTS, REPORT, REPORT_PAGE, CARD, _CARD_PAGE, ".lock"})
+_OURS = frozenset({WORK, "tokenizer", *PARTS, REPORT, CARD, CARD_PAGE, "data_card.md", ".lock"})
 
 
 @dataclass(frozen=True)
@@ -91,13 +90,12 @@ class Tokenization:
             tokenizer = self._tokenizer(job, workers, log)
             job = Job(self.documents, self.split, str(directory), tokenizer.hash, self.bad_input)
             tokenized = tokenize(job, tokenizer, workers, log)
-            card = make_card(own, self._account(tokenized), tokenizer, tokenized.stores)
-            atomic.write_text(directory / CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
-            atomic.write_text(directory / _CARD_PAGE, card_html(card))
+            card = make_card(own, *self._account(tokenized), tokenizer, tokenized.stores)
+            write_card(directory, card | {"sections": [section(tokenized.report)]})
             atomic.write_text(directory / MARKER, json.dumps({"format": FORMAT} | own, indent=1) + "\n")
             clean(job)
         (directory / ".lock").unlink(missing_ok=True)
-        log(f"data: ready in {directory}, its tokenizer described in {directory / REPORT_PAGE}")
+        log(f"data: ready in {directory}, described in {directory / CARD_PAGE}")
         return Prepared.open(directory)
 
     def _tokenizer(self, job: Job, workers: int, log: Log) -> Tokenizer:
@@ -113,12 +111,15 @@ class Tokenization:
         for shard in self.documents.shards():
             yield from readable(self.documents.read(shard), self.bad_input, Bad())
 
-    def _account(self, tokenized: Tokenized) -> dict[str, Any]:
-        """The account of curation, if there is one; else of what was read."""
+    def _account(self, tokenized: Tokenized) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The account of curation and its files, if there are any; else of what was read."""
         if isinstance(self.documents, CuratedDocuments) and self.documents.is_corpus():
-            return CuratedCorpus.open(self.documents.path).report
+            corpus = CuratedCorpus.open(self.documents.path)
+            return corpus.report, corpus.marker["shards"]
         report = CurationReport([], collected=tokenized.census, kept=tokenized.census, bad=tokenized.bad.problems)
-        return report.to_json()
+        if tokenized.bad.first:
+            report.bad_samples.add("", next(iter(tokenized.bad.problems)), tokenized.bad.first)
+        return report.to_json(), []
 
 
 def _claim(directory: epath.Path) -> None:

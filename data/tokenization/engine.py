@@ -15,7 +15,7 @@ from data.pool import run_all
 from data.progress import Progress
 from data.sources.base import Shard
 from data.store import ShardEntry, StoreIndex, TokenStore, finish_index
-from data.tokenization.report import REPORT, REPORT_PAGE, make_report, markdown
+from data.tokenization.report import REPORT, make_report
 from data.tokenization.shard_work import PARTS, WORK, Bad, Job, check_shard, count_characters, tokenize_shard
 from data.tokenization.tally import Tally
 from data.tokenizers import Tokenizer
@@ -66,7 +66,6 @@ def tokenize(job: Job, tokenizer: Tokenizer, workers: int, log: Log) -> Tokenize
             progress.advance(documents=documents, tokens=tokens)
     tokenized = _finish(job, shards, tokenizer, log)
     atomic.write_text(directory / REPORT, json.dumps(tokenized.report, indent=1, ensure_ascii=False) + "\n")
-    atomic.write_text(directory / REPORT_PAGE, markdown(tokenized.report))
     amounts = (f"{len(s):,} tokens of {s.documents:,} documents for {p}" for p, s in tokenized.stores.items())
     log(f"data: tokenized {', '.join(amounts)} in {time.perf_counter() - began:.1f} s, wrote train/ and validation/")
     return tokenized

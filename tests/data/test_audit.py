@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from data.audit import Association, Lexicon, associations, matrix, representation, spread
 from data.audit.lexicon import _BUILT_IN
 from data.census import Census
-from data.curation.bias import BiasAudit, Sentences, WholeDocument, Window, Words
+from data.curation.bias import BiasAudit, Window, WithinDocument, WithinSentence, WithinWords
 from data.curation.chain import Chain
 from data.document import Document
 from data.spec import build, describe
@@ -61,7 +61,8 @@ def test_counts_by_hand(audit: BiasAudit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("window", "together", "windows"), [(WholeDocument(), 1, 1), (Sentences(), 0, 3), (Words(3), 1, 2), (Words(2), 0, 3)]
+    ("window", "together", "windows"),
+    [(WithinDocument(), 1, 1), (WithinSentence(), 0, 3), (WithinWords(3), 1, 2), (WithinWords(2), 0, 3)],
 )
 def test_windows(audit: BiasAudit, window: Window, together: int, windows: int) -> None:
     found = tallies(BiasAudit(audit.identities, audit.attributes, window), "see cat. bad one! and")
@@ -76,7 +77,8 @@ WORDS = st.sampled_from("cat cats dog nice bad other . !".split())
 def test_pmi_is_that_of_a_contingency_table(texts: list[list[str]]) -> None:
     groups = {"people/cats": {"cat", "cats"}, "people/dogs": {"dog"}, "said/nice": {"nice"}, "said/bad": {"bad"}}
     sentences = [s.split() for text in texts for s in " ".join(text).replace("!", ".").split(".") if s.split()]
-    table = np.array([[bool(set(s) & terms) for terms in groups.values()] for s in sentences], np.float64).reshape(-1, 4)
+    present = [[bool(set(sentence) & terms) for terms in groups.values()] for sentence in sentences]
+    table = np.array(present, np.float64).reshape(-1, 4)
     with tempfile.TemporaryDirectory() as directory:
         people = lexicon(Path(directory), "people", cats=["cat", "cats"], dogs=["dog"])
         said = lexicon(Path(directory), "said", nice=["nice"], bad=["bad"])
@@ -134,7 +136,7 @@ def test_bad_lexicons_are_told(tmp_path: Path) -> None:
         (lambda: Lexicon("b", str(tmp_path / "b.json")).groups(), "must be a JSON object of groups"),
         (lambda: BiasAudit((Lexicon("c", str(tmp_path / "c.json")),), ()).start(), "in which there is no word"),
         (lambda: BiasAudit((Lexicon("age"),), (Lexicon("age"),)), "two lexicons called 'age'"),
-        (lambda: Words(1), "Words.words is 1"),
+        (lambda: WithinWords(1), "WithinWords.words is 1"),
     ):
         with pytest.raises(ValueError, match=message):
             make()

@@ -17,15 +17,15 @@ from data.curation.weighting import (
     ByLicence,
     ByMeta,
     BySource,
-    Characters,
+    CountCharacters,
+    EqualShares,
     Independence,
+    ListedShares,
     Resample,
     Reweight,
     Share,
-    Shares,
     Target,
-    Temperature,
-    Uniform,
+    TemperedShares,
 )
 from data.document import Document
 from data.spec import build, describe
@@ -54,11 +54,11 @@ def corpus(**languages: int) -> list[Document]:
 @pytest.mark.parametrize(
     ("target", "weights"),
     [
-        (Uniform(), {"en": 0.5 / 0.8, "de": 0.5 / 0.2}),
-        (Shares((Share("en", 3.0), Share("de", 1.0), Share("fr", 9.0))), {"en": 0.75 / 0.8, "de": 0.25 / 0.2}),
-        (Temperature(1.0), {"en": 1.0, "de": 1.0}),
+        (EqualShares(), {"en": 0.5 / 0.8, "de": 0.5 / 0.2}),
+        (ListedShares((Share("en", 3.0), Share("de", 1.0), Share("fr", 9.0))), {"en": 0.75 / 0.8, "de": 0.25 / 0.2}),
+        (TemperedShares(1.0), {"en": 1.0, "de": 1.0}),
         # Square roots of 0.8 and 0.2 are as 2 to 1.
-        (Temperature(2.0), {"en": 2 / 3 / 0.8, "de": 1 / 3 / 0.2}),
+        (TemperedShares(2.0), {"en": 2 / 3 / 0.8, "de": 1 / 3 / 0.2}),
     ],
 )
 def test_balance_by_hand(target: Target, weights: dict[str, float]) -> None:
@@ -71,7 +71,7 @@ def test_balance_by_hand(target: Target, weights: dict[str, float]) -> None:
 @given(st.dictionaries(st.sampled_from("en de fr sw".split()), st.integers(1, 9), min_size=1), st.integers(1, 3))
 def test_weighted_characters_have_the_target_shares(sizes: dict[str, int], cuts: int) -> None:
     documents = corpus(**sizes)
-    left, _ = run(Reweight(Balance(ByLanguage()), Characters()), documents, cuts)
+    left, _ = run(Reweight(Balance(ByLanguage()), CountCharacters()), documents, cuts)
     weighed: Counter[str] = Counter()
     for document in left:
         weighed[document.language] += document.meta["weight"] * len(document.text)
@@ -127,7 +127,7 @@ def test_weights_multiply_and_specs_can_be_stored() -> None:
     weighed = [Document("x", "i", "s", meta={"weight": 3})]
     assert run(Reweight(Balance(BySource())), weighed)[0][0].meta == {"weight": 3.0}
     for transform in (
-        Resample(Balance(ByMeta("k"), Shares((Share("a", 1.0),))), Characters(), 2, 7),
+        Resample(Balance(ByMeta("k"), ListedShares((Share("a", 1.0),))), CountCharacters(), 2, 7),
         Reweight(Independence(ByLanguage(), BySource()), key="w"),
     ):
         assert build(json.loads(json.dumps(describe(transform))), type(transform)) == transform
@@ -135,10 +135,10 @@ def test_weights_multiply_and_specs_can_be_stored() -> None:
 
 def test_what_cannot_be_is_told() -> None:
     for wrong, message in (
-        (lambda: Temperature(0.0), "Temperature.t is 0.0"),
+        (lambda: TemperedShares(0.0), "TemperedShares.t is 0.0"),
         (lambda: Share("a", -1.0), "the share of 'a' is -1.0"),
         (lambda: Resample(Balance(ByLanguage()), most=0), "Resample.most is 0"),
-        (lambda: run(Reweight(Balance(ByLanguage(), Shares((Share("en", 1.0),)))), corpus(de=1)), "no share for 'de'"),
+        (lambda: run(Reweight(Balance(ByLanguage(), ListedShares((Share("en", 1.0),)))), corpus(de=1)), "no share for 'de'"),
     ):
         with pytest.raises(ValueError, match=message):
             wrong()

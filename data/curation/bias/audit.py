@@ -26,7 +26,7 @@ class Window(abc.ABC):
 
 
 @dataclass(frozen=True)
-class WholeDocument(Window):
+class WithinDocument(Window):
     """The document is one window."""
 
     def number(self, word: int, sentence: int) -> int:
@@ -37,7 +37,7 @@ class WholeDocument(Window):
 
 
 @dataclass(frozen=True)
-class Sentences(Window):
+class WithinSentence(Window):
     """Each sentence is a window: what stands between `.`, `!`, `?` and blank lines, if it has a word."""
 
     def number(self, word: int, sentence: int) -> int:
@@ -48,7 +48,7 @@ class Sentences(Window):
 
 
 @dataclass(frozen=True)
-class Words(Window):
+class WithinWords(Window):
     """So many words one after another are a window; windows do not overlap, so that counts make a contingency table.
 
     Attributes:
@@ -62,7 +62,7 @@ class Words(Window):
 
     def __post_init__(self) -> None:
         if self.words < 2:
-            raise ValueError(f"Words.words is {self.words}, but must be at least 2")
+            raise ValueError(f"WithinWords.words is {self.words}, but must be at least 2")
 
     def number(self, word: int, sentence: int) -> int:
         return word // self.words
@@ -97,7 +97,7 @@ class BiasAudit(DocumentTransform):
     attributes: tuple[Lexicon, ...] = (
         Lexicon("profession"), Lexicon("family_career"), Lexicon("pleasant_unpleasant"), Lexicon("insults"),
     )  # fmt: skip
-    window: Window = Sentences()
+    window: Window = WithinSentence()
 
     def __post_init__(self) -> None:
         names = [lexicon.name for lexicon in (*self.identities, *self.attributes)]

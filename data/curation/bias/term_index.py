@@ -32,7 +32,7 @@ class TermIndex:
                 for term in listed:
                     words = tuple(token for token in tokens(term) if token[0].isalnum())
                     if not words:
-                        raise ValueError(f"the lexicon '{lexicon.name}' has the term '{term}', in which there is no word")
+                        raise ValueError(f"the lexicon '{lexicon.name}' has '{term}', in which there is no word")
                     owners = terms.setdefault((number, words), [])
                     if (name := f"{lexicon.name}/{group}") not in owners:
                         owners.append(name)

@@ -5,13 +5,22 @@ from data.curation.weighting.grouping import (
     ByLicence,
     ByMeta,
     BySource,
-    Characters,
-    Documents,
+    CountCharacters,
+    CountDocuments,
     Grouping,
     Measure,
 )
 from data.curation.weighting.reweight import Resample, Reweight
-from data.curation.weighting.schemes import Balance, Independence, Scheme, Share, Shares, Target, Temperature, Uniform
+from data.curation.weighting.schemes import (
+    Balance,
+    EqualShares,
+    Independence,
+    ListedShares,
+    Scheme,
+    Share,
+    Target,
+    TemperedShares,
+)
 
 __all__ = [
     "Balance",
@@ -19,8 +28,8 @@ __all__ = [
     "ByLicence",
     "ByMeta",
     "BySource",
-    "Characters",
-    "Documents",
+    "CountCharacters",
+    "CountDocuments",
     "Grouping",
     "Independence",
     "Measure",
@@ -28,8 +37,8 @@ __all__ = [
     "Reweight",
     "Scheme",
     "Share",
-    "Shares",
+    "ListedShares",
     "Target",
-    "Temperature",
-    "Uniform",
+    "TemperedShares",
+    "EqualShares",
 ]

@@ -61,7 +61,7 @@ class Measure(abc.ABC):
 
 
 @dataclass(frozen=True)
-class Documents(Measure):
+class CountDocuments(Measure):
     """Each document counts 1."""
 
     def size(self, document: Document) -> float:
@@ -69,7 +69,7 @@ class Documents(Measure):
 
 
 @dataclass(frozen=True)
-class Characters(Measure):
+class CountCharacters(Measure):
     """Each character counts 1."""
 
     def size(self, document: Document) -> float:

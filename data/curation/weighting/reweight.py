@@ -7,7 +7,7 @@ from typing import Any
 from data.curation.chance import chance
 from data.curation.join import Totals
 from data.curation.transform import CorpusTransform, Verdict
-from data.curation.weighting.grouping import Documents, Measure
+from data.curation.weighting.grouping import CountDocuments, Measure
 from data.curation.weighting.schemes import Scheme
 from data.document import Document
 
@@ -54,7 +54,7 @@ class Reweight(_Weighing):
     """
 
     scheme: Scheme
-    measure: Measure = Documents()
+    measure: Measure = CountDocuments()
     key: str = "weight"
 
     def start_apply(self) -> Callable[[Document, Sizes], Verdict]:
@@ -86,7 +86,7 @@ class Resample(_Weighing):
     """
 
     scheme: Scheme
-    measure: Measure = Documents()
+    measure: Measure = CountDocuments()
     most: int = 4
     seed: int = 0
 

@@ -22,7 +22,7 @@ class Target(abc.ABC):
 
 
 @dataclass(frozen=True)
-class Uniform(Target):
+class EqualShares(Target):
     """All groups alike."""
 
     def shares(self, actual: Mapping[str, float]) -> Mapping[str, float]:
@@ -30,7 +30,7 @@ class Uniform(Target):
 
 
 @dataclass(frozen=True)
-class Temperature(Target):
+class TemperedShares(Target):
     """Shares to the power of 1/t, brought to a sum of 1: t = 1 leaves them, a large t makes them alike (Arivazhagan et
     al., Massively multilingual neural machine translation in the wild, 2019, arXiv:1907.05019, section 3.2.1).
 
@@ -45,7 +45,7 @@ class Temperature(Target):
 
     def __post_init__(self) -> None:
         if not self.t > 0:
-            raise ValueError(f"Temperature.t is {self.t}, but must be above 0")
+            raise ValueError(f"TemperedShares.t is {self.t}, but must be above 0")
 
     def shares(self, actual: Mapping[str, float]) -> Mapping[str, float]:
         powers = {group: share ** (1 / self.t) for group, share in actual.items()}
@@ -74,7 +74,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Shares(Target):
+class ListedShares(Target):
     """The shares that are listed; groups that do not occur leave theirs to the others.
 
     Attributes:
@@ -87,7 +87,7 @@ class Shares(Target):
         wanted = {entry.group: entry.share for entry in self.listed}
         for group in actual:
             if group not in wanted:
-                raise ValueError(f"Shares lists no share for '{group}'; it lists {', '.join(wanted) or 'none'}")
+                raise ValueError(f"ListedShares lists no share for '{group}'; it lists {', '.join(wanted) or 'none'}")
         total = sum(wanted[group] for group in actual)
         return {group: wanted[group] / total for group in actual}
 
@@ -118,7 +118,7 @@ class Balance(Scheme):
     """
 
     by: Grouping
-    target: Target = Uniform()
+    target: Target = EqualShares()
 
     def cell(self, document: Document) -> str:
         return self.by.group(document)

@@ -8,16 +8,18 @@ from typing import Any
 from etils import epath
 
 from data import atomic, identity
-from data.card import card_html, make_card
-from data.curation import Transform
-from data.prepared import CARD, FORMAT, MARKER, DataSpec, Prepared, read_marker
+from data.card import make_card, write_card
+from data.curation import BadInput, Refuse, Transform
+from data.curation.curation import Curation, Statement
+from data.curation.engine import curate
+from data.prepared import CARD_PAGE, FORMAT, MARKER, DataSpec, Prepared, read_marker
 from data.sources import Source
 from data.spec import describe
 from data.split import Split
-from data.stages import collect_and_curate, train_tokenizer, write_stores
+from data.stages import train_tokenizer, write_stores
 from data.tokenizers import TokenizerSpec
 
-DOCUMENTS = "documents.jsonl.zst"
+CORPUS = "corpus"
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,25 @@ class Recipe(DataSpec):
       transforms: what happens to them, in order.
       split: what is held out for validation.
       tokenizer: what turns text into ids.
+      bad_input: what to do with records that cannot be read.
+      statement: what people say of the corpus.
     """
 
     source: Source
     transforms: tuple[Transform, ...]
     split: Split
     tokenizer: TokenizerSpec
+    bad_input: BadInput = Refuse()
+    statement: Statement = Statement()
+
+    @property
+    def curation(self) -> Curation:
+        """The part of it that ends with documents."""
+        return Curation(self.source, self.transforms, self.bad_input, self.statement)
 
     def identity(self) -> dict[str, Any]:
-        return {"recipe": describe(self, locations=False), "source": self.source.fingerprint()}
+        own = {key: value for key, value in self.curation.identity().items() if key != "recipe"}
+        return {"recipe": describe(self, locations=False), **own}
 
     def prepare(self, directory: epath.PathLike, log: Callable[[str], None] = print) -> Prepared:
         """Prepares the corpus in `directory`, or opens it there if this was done before.
@@ -80,20 +92,16 @@ class Recipe(DataSpec):
             if staging.exists():
                 staging.rmtree()
         prepared = Prepared.open(directory)
-        log(f"data: ready in {directory}, described in {directory / 'data_card.html'}")
+        log(f"data: ready in {directory}, described in {directory / CARD_PAGE}")
         return prepared
 
     def _build(self, into: epath.Path, own: dict[str, Any], log: Callable[[str], None]) -> None:
-        documents = into / DOCUMENTS
-        report, collected, kept = collect_and_curate(self.source, self.transforms, documents, log)
-        characters = report.characters_out
+        corpus = curate(self.curation, into / CORPUS, log=log)
         tokenizer = train_tokenizer(
-            self.tokenizer, self.split, documents, characters, into / "tokenizer", log
+            self.tokenizer, self.split, corpus.documents(), corpus.characters, into / "tokenizer", log
         )
-        stores = write_stores(tokenizer, self.split, documents, characters, into, log)
-        card = make_card(own, report, collected, kept, tokenizer, stores)
-        atomic.write_text(into / CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
-        atomic.write_text(into / "data_card.html", card_html(card))
+        stores = write_stores(tokenizer, self.split, corpus, into, log)
+        write_card(into, make_card(own, corpus.report, corpus.marker["shards"], tokenizer, stores))
         atomic.write_text(into / MARKER, json.dumps({"format": FORMAT} | own, indent=1) + "\n")
 
 
@@ -105,7 +113,7 @@ def _open_same(directory: epath.Path, own: dict[str, Any], log: Callable[[str], 
             f"{directory} was prepared by another recipe: {'; '.join(differing)}; choose another"
             " directory or remove that one"
         )
-    if marker["source"] != own["source"]:
+    if any(marker[key] != own[key] for key in ("source", "earlier")):
         raise ValueError(
             f"{directory} was prepared by this recipe from other text: the files of"
             f" {own['recipe']['source']['type']} have changed; choose another directory or remove"

@@ -4,7 +4,7 @@ import abc
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from data.document import Document
 
@@ -12,17 +12,24 @@ Part = Literal["train", "validation"]
 
 
 class Split(abc.ABC):
-    """A choice of what is held out: a frozen dataclass."""
+    """A choice of what is held out: a frozen dataclass.
+
+    Attributes:
+      counts_characters: whether it must know how much text there is, and how much comes before.
+    """
+
+    counts_characters: ClassVar[bool] = False
 
     @abc.abstractmethod
     def divide(
-        self, documents: Iterable[Document], characters: int
+        self, documents: Iterable[Document], characters: int, before: int = 0
     ) -> Iterator[tuple[Part, Document]]:
         """Streams the documents, each with the part it belongs to.
 
         Args:
-          documents: the corpus.
-          characters: the length of all its texts.
+          documents: the corpus, or a part of it.
+          characters: the length of all texts of the corpus.
+          before: the length of those that come before `documents`.
         """
 
 
@@ -42,7 +49,7 @@ class HashSplit(Split):
         _check_fraction(self, self.fraction)
 
     def divide(
-        self, documents: Iterable[Document], characters: int
+        self, documents: Iterable[Document], characters: int, before: int = 0
     ) -> Iterator[tuple[Part, Document]]:
         threshold = int(self.fraction * 2**64)
         for document in documents:
@@ -62,15 +69,17 @@ class TailSplit(Split):
       ValueError: when `fraction` is not between 0 and 1.
     """
 
+    counts_characters: ClassVar[bool] = True
+
     fraction: float
 
     def __post_init__(self) -> None:
         _check_fraction(self, self.fraction)
 
     def divide(
-        self, documents: Iterable[Document], characters: int
+        self, documents: Iterable[Document], characters: int, before: int = 0
     ) -> Iterator[tuple[Part, Document]]:
-        left = int((1 - self.fraction) * characters)
+        left = max(0, int((1 - self.fraction) * characters) - before)
         for document in documents:
             cut = min(left, len(document.text))
             left -= cut

@@ -1,7 +1,9 @@
 """Writes a token store, shard by shard."""
 
 import hashlib
+import itertools
 import re
+from collections.abc import Sequence
 from types import TracebackType
 
 import numpy as np
@@ -52,9 +54,8 @@ class TokenStoreWriter:
         self._tokenizer = tokenizer
         self._separator = separator
         self._shard_tokens = shard_tokens
-        self._dtype = StoreIndex(vocab_size, tokenizer, separator, ()).dtype
         self._entries: list[ShardEntry] = []
-        self._shard: _OpenShard | None = None
+        self._shard: ShardWriter | None = None
 
     def append(self, ids: Integer[np.ndarray, " tokens"], text_bytes: int) -> None:
         """Appends one document; the separator, if there is one, is added here.
@@ -66,22 +67,11 @@ class TokenStoreWriter:
         Raises:
           ValueError: when an id is outside the vocabulary.
         """
-        if ids.size and not 0 <= ids.min() <= ids.max() < self._vocab_size:
-            raise ValueError(
-                f"document {self._documents()} has token ids in [{ids.min()}, {ids.max()}], but"
-                f" the vocabulary is [0, {self._vocab_size})"
-            )
         if self._shard is not None and self._shard.tokens >= self._shard_tokens:
             self._close_shard()
         if self._shard is None:
-            number = len(self._entries)
-            self._shard = _OpenShard(
-                *(shard_path(self.directory, number, kind) for kind in ("tokens", "ends"))
-            )
-        ids = ids.astype(self._dtype)
-        if self._separator is not None:
-            ids = np.append(ids, self._dtype.type(self._separator)).astype(self._dtype)
-        self._shard.append(ids, text_bytes)
+            self._shard = ShardWriter(self.directory, len(self._entries), self._vocab_size, self._separator)
+        self._shard.append([ids], [text_bytes])
 
     def finish(self) -> TokenStore:
         """Completes the last shard, writes the index and opens the store."""
@@ -114,51 +104,79 @@ class TokenStoreWriter:
         elif not (self.directory / INDEX).exists():
             self.finish()
 
-    def _documents(self) -> int:
-        written = sum(entry.documents for entry in self._entries)
-        return written + (len(self._shard.ends) if self._shard else 0)
-
     def _close_shard(self) -> None:
         if self._shard is not None:
             self._entries.append(self._shard.close())
             self._shard = None
 
 
-class _OpenShard:
-    """The shard being written, under a temporary name."""
+class ShardWriter:
+    """Writes one shard of a store, under temporary names until `close`.
 
-    def __init__(self, path: epath.Path, ends_path: epath.Path) -> None:
+    Args:
+      directory: the store's.
+      number: the shard's place in the store.
+      vocab_size: one more than the largest id.
+      separator: the id to write after each document, or None.
+    """
+
+    def __init__(self, directory: epath.Path, number: int, vocab_size: int, separator: int | None) -> None:
         self.tokens = 0
-        self.ends: list[int] = []
+        self._dtype = StoreIndex(vocab_size, "", separator, ()).dtype
+        self._vocab_size = vocab_size
+        self._separator = [] if separator is None else [np.array([separator], self._dtype)]
+        self._documents = 0
+        self._ends: list[np.ndarray] = [np.zeros(0, np.int64)]
         self._bytes = 0
-        self._path = path
-        self._ends_path = ends_path
-        self._temporary = atomic.temporary_sibling(path)
+        self._path, self._ends_path = (shard_path(directory, number, kind) for kind in ("tokens", "ends"))
+        self._temporary = atomic.temporary_sibling(self._path)
         self._file = self._temporary.open("wb")
         self._digest = hashlib.sha256()
 
-    def append(self, ids: np.ndarray, text_bytes: int) -> None:
-        raw = ids.tobytes()
+    def append(self, documents: Sequence[Integer[np.ndarray, " _"]], text_bytes: Sequence[int]) -> None:
+        """Appends documents, each with the separator if there is one.
+
+        Args:
+          documents: their tokens, in [0, vocab_size).
+          text_bytes: the length of each text in UTF-8.
+
+        Raises:
+          ValueError: when an id is outside the vocabulary.
+        """
+        for number, ids in enumerate(documents):
+            if ids.size and not 0 <= ids.min() <= ids.max() < self._vocab_size:
+                raise ValueError(
+                    f"document {self._documents + number} of {self._path.name} has token ids in [{ids.min()},"
+                    f" {ids.max()}], but the vocabulary is [0, {self._vocab_size})"
+                )
+        if not documents:
+            return
+        parts = itertools.chain.from_iterable((ids, *self._separator) for ids in documents)
+        raw = np.concatenate(list(parts), dtype=self._dtype, casting="unsafe").tobytes()
         self._file.write(raw)
         self._digest.update(raw)
-        self.tokens += ids.size
-        self.ends.append(self.tokens)
-        self._bytes += text_bytes
+        lengths = np.array([ids.size + len(self._separator) for ids in documents], np.int64)
+        self._ends.append(self.tokens + np.cumsum(lengths))
+        self.tokens = int(self._ends[-1][-1])
+        self._documents += len(documents)
+        self._bytes += sum(text_bytes)
 
     def close(self) -> ShardEntry:
+        """Gives the shard its name and says what is in it."""
         self._file.close()
-        raw_ends = np.array(self.ends, "<i8").tobytes()
+        raw_ends = np.concatenate(self._ends).astype("<i8").tobytes()
         with atomic.writing(self._ends_path) as file:
             file.write(raw_ends)
         self._temporary.replace(self._path)
         return ShardEntry(
             tokens=self.tokens,
-            documents=len(self.ends),
+            documents=self._documents,
             bytes=self._bytes,
             tokens_sha256=self._digest.hexdigest(),
             ends_sha256=hashlib.sha256(raw_ends).hexdigest(),
         )
 
     def discard(self) -> None:
+        """Removes what has been written."""
         self._file.close()
         self._temporary.unlink(missing_ok=True)

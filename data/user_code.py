@@ -9,6 +9,9 @@ from types import ModuleType
 
 from data.console import UsageError
 
+# What was loaded, in order: worker processes load the same.
+LOADED: list[str] = []
+
 
 def load_file(path: str) -> ModuleType:
     """Runs a Python file that its user wrote, so that the types in it are known.
@@ -24,6 +27,8 @@ def load_file(path: str) -> ModuleType:
     # Dataclasses look their annotations up in the module by its name.
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
+    if path not in LOADED:
+        LOADED.append(path)
     return module
 
 

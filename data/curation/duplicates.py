@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, UInt64
@@ -27,6 +28,7 @@ class ExactDeduplicate(CorpusTransform):
       against: an earlier corpus, whose documents count as seen before, or None.
     """
 
+    SECTION: ClassVar[str] = "Duplicates"
     against: Source | None = None
 
     @property
@@ -60,6 +62,7 @@ class DeduplicateParagraphs(CorpusTransform):
       ValueError: when `characters` is less than 1.
     """
 
+    SECTION: ClassVar[str] = "Duplicates"
     characters: int = 100
     against: Source | None = None
 
@@ -94,6 +97,7 @@ class DeduplicateLines(CorpusTransform):
       ValueError: when `characters` is less than 1.
     """
 
+    SECTION: ClassVar[str] = "Duplicates"
     characters: int = 50
     against: Source | None = None
 

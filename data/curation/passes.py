@@ -7,7 +7,7 @@ applied at the start of the next. Between passes documents lie on disk, a file a
 import io
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +15,14 @@ import numpy as np
 from etils import epath
 
 from data import atomic
-from data.archive import write_documents
+from data.archive import read_documents, write_documents
 from data.curation.account import CurationReport
 from data.curation.bad_input import BadInput
 from data.curation.chain import Chain
+from data.curation.curation import DOCUMENTS
 from data.curation.transform import CorpusTransform, Transform
 from data.document import Document
-from data.sources.base import BadRecord, Record
+from data.sources.base import BadRecord, Record, Shard, Source
 
 # Documents judged at a time: enough for what is faster in batches, few enough to hold.
 _TOGETHER = 64
@@ -66,16 +67,15 @@ class ShardFiles:
     """Where a shard's part of a pass lies: documents, signatures, and its report, which is written last."""
 
     def __init__(self, directory: epath.Path, number: int) -> None:
-        self.documents = directory / f"shard-{number:05d}.jsonl.zst"
-        self.signatures = directory / f"shard-{number:05d}.signatures.npz"
-        self.findings = directory / f"shard-{number:05d}.findings.json"
-        self.report = directory / f"shard-{number:05d}.report.json"
+        self.documents = directory / DOCUMENTS / f"shard-{number:05d}.jsonl.zst"
+        self.signatures = directory / f"shard-{number:05d}.npz"
+        self.report = directory / f"shard-{number:05d}.json"
 
 
 def run_shard(
     part: Pass, records: Iterable[Record], findings: Sequence[Any], bad_input: BadInput, files: ShardFiles
-) -> None:
-    """Sends the records of a shard through a pass and writes what comes of them.
+) -> int:
+    """Sends the records of a shard through a pass, writes what comes of them, and returns how many documents came in.
 
     Args:
       part: the pass.
@@ -117,10 +117,13 @@ def run_shard(
     if part.signed:
         write_arrays(files.signatures, part.signed.join.pack(signatures))
     atomic.write_text(files.report, json.dumps(report.to_json(), ensure_ascii=False) + "\n")
+    return report.collected.documents
 
 
-def take_signatures(transform: CorpusTransform, records: Iterable[Record]) -> dict[str, np.ndarray]:
-    """The signatures of documents that only come before, packed.
+def take_signatures(
+    transform: CorpusTransform, records: Iterable[Record]
+) -> tuple[int, dict[str, np.ndarray]]:
+    """How many documents there are that only come before, and their signatures, packed.
 
     Raises:
       ValueError: when a record cannot be read.
@@ -131,7 +134,49 @@ def take_signatures(transform: CorpusTransform, records: Iterable[Record]) -> di
         if isinstance(record, BadRecord):
             raise ValueError(record.message)
         signatures.append(signature(record))
-    return transform.join.pack(signatures)
+    return len(signatures), transform.join.pack(signatures)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is done to the shards of one pass, by whoever does it.
+
+    Attributes:
+      part: the pass.
+      source: where the documents of the first pass come from.
+      bad_input: what to do with records that cannot be read.
+      before: the directory of the pass before.
+      directory: the directory of this pass.
+    """
+
+    part: Pass
+    source: Source
+    bad_input: BadInput
+    before: epath.Path
+    directory: epath.Path
+
+    def run(self, number: int, shard: Shard, findings: Sequence[Any]) -> int:
+        """Sends one shard through the pass. Returns how many documents came in."""
+        before = ShardFiles(self.before, number).documents
+        records: Iterable[Record] = read_documents(before) if self.part.number else self.source.read(shard)
+        return run_shard(self.part, records, findings, self.bad_input, ShardFiles(self.directory, number))
+
+    def signatures(self, number: int) -> epath.Path:
+        """Where the signatures lie that the pass before took of a shard."""
+        return ShardFiles(self.before, number).signatures
+
+    def earlier_signatures(self, number: int) -> epath.Path:
+        """Where the signatures lie of a shard of the corpus that comes before."""
+        return ShardFiles(self.before / "earlier", number).signatures
+
+    def sign_earlier(self, number: int, shard: Shard) -> int:
+        """Takes the signatures of a shard of the corpus that comes before. Returns how many documents it has."""
+        assert self.part.applied is not None
+        source = self.part.applied.earlier()
+        assert source is not None
+        documents, arrays = take_signatures(self.part.applied, source.read(shard))
+        write_arrays(self.earlier_signatures(number), arrays)
+        return documents
 
 
 def write_arrays(path: epath.Path, arrays: dict[str, np.ndarray]) -> None:
@@ -142,7 +187,22 @@ def write_arrays(path: epath.Path, arrays: dict[str, np.ndarray]) -> None:
         file.write(buffer.getbuffer())
 
 
-def read_arrays(path: epath.Path) -> dict[str, np.ndarray]:
-    """The arrays that `write_arrays` wrote."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)
+def read_arrays(path: epath.Path) -> Mapping[str, np.ndarray]:
+    """The arrays that `write_arrays` wrote; each is read when it is asked for, and not kept."""
+    return _StoredArrays(path)
+
+
+class _StoredArrays(Mapping[str, np.ndarray]):
+    def __init__(self, path: epath.Path) -> None:
+        self._path = path
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        with self._path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        with self._path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return iter(list(arrays))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))

@@ -7,11 +7,12 @@ that one spec can serve any number of workers. Counting is not its business: `da
 import abc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from data.curation.join import Join
 from data.document import Document
 from data.sources.base import Source
+from data.table import Table
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,17 @@ class Verdict:
 
 
 class Transform(abc.ABC):  # noqa: B024 - the root of three kinds
-    """A choice of what to change, drop, add or count: a frozen dataclass of one of the kinds below."""
+    """A choice of what to change, drop, add or count: a frozen dataclass of one of the kinds below.
+
+    Attributes:
+      SECTION: under which heading of the data card its account stands.
+    """
+
+    SECTION: ClassVar[str] = "Rules"
+
+    def tables(self, report: Mapping[str, Any]) -> Sequence[Table]:
+        """What its tallies and reasons say, for the data card; `report` is its account as JSON values."""
+        return ()
 
 
 class DocumentTransform(Transform):

@@ -1,9 +1,38 @@
 """Where documents come from."""
 
 from data.sources.base import BadRecord, Record, Shard, Source
+from data.sources.csv import Csv
+from data.sources.curated import CuratedDocuments
+from data.sources.html_files import HtmlFiles
+from data.sources.hugging_face import HuggingFaceDataset
+from data.sources.joined import Joined
 from data.sources.json_lines import JsonLines
+from data.sources.parquet import Parquet
 from data.sources.python_docs import PythonDocs
 from data.sources.text_files import TextFiles
+from data.sources.text_units import Delimiter, Lines, Paragraphs, TextUnit, WholeFile
 from data.sources.tfds import Tfds
+from data.sources.warc import Warc
 
-__all__ = ["BadRecord", "JsonLines", "PythonDocs", "Record", "Shard", "Source", "TextFiles", "Tfds"]
+__all__ = [
+    "BadRecord",
+    "Csv",
+    "CuratedDocuments",
+    "Delimiter",
+    "HtmlFiles",
+    "HuggingFaceDataset",
+    "Joined",
+    "JsonLines",
+    "Lines",
+    "Paragraphs",
+    "Parquet",
+    "PythonDocs",
+    "Record",
+    "Shard",
+    "Source",
+    "TextFiles",
+    "TextUnit",
+    "Tfds",
+    "Warc",
+    "WholeFile",
+]

@@ -1,5 +1,6 @@
 """Files that a source reads: finding them, naming them, and knowing when they change."""
 
+import fnmatch
 import hashlib
 import os
 from collections.abc import Iterator
@@ -7,10 +8,23 @@ from pathlib import PurePosixPath
 
 from etils import epath
 
-# Below this a file is known by its content, so that a copy of it is the same data. Above it, by
-# size and time of change: reading a terabyte to name it would cost as much as preparing it.
+from data.sources import streams
+from data.sources.base import BadRecord, Record, Shard
+
+# Up to this a file is known by its whole content. Above it, by its size and these samples of its content, the first
+# at its start and the last at its end: reading a terabyte to name it would cost as much as preparing it. Neither goes
+# by the time of change, so that a copy is the same data. A change within a large file that keeps its size and misses
+# the samples goes unseen.
 _HASHED_WHOLE = 64 << 20
+_SAMPLES = 16
+_SAMPLE = 256 << 10
 _WILD = frozenset("*?[")
+# By name, since TensorFlow has its own and is not loaded to ask for them.
+_NOT_OPENED = frozenset(
+    ["FileNotFoundError", "IsADirectoryError", "NotFoundError", "PermissionDeniedError", "PermissionError"]
+)
+# A shard is work for minutes, not for milliseconds, and its list of names is sent to a worker.
+_FILES_TOGETHER = 1000
 
 
 def find_files(path: str | os.PathLike[str]) -> dict[str, epath.Path]:
@@ -31,7 +45,7 @@ def find_files(path: str | os.PathLike[str]) -> dict[str, epath.Path]:
         if "**" in parts:
             raise ValueError(f"{path} has '**'; give the directory to read all that lies in it")
         root = epath.Path(*parts[:wild])
-        found = root.glob(str(PurePosixPath(*parts[wild:]))) if root.exists() else []
+        found = _matching(root, parts[wild:]) if root.exists() else iter(())
     elif root.is_dir():
         found = _below(root)
     elif root.exists():
@@ -48,22 +62,52 @@ def find_files(path: str | os.PathLike[str]) -> dict[str, epath.Path]:
 def within(path: str | os.PathLike[str], name: str) -> epath.Path:
     """The file that `find_files(path)` calls `name`."""
     root = epath.Path(path)
-    if not root.exists():
-        wild = next(i for i, part in enumerate(root.parts) if _WILD & set(part))
-        return epath.Path(*root.parts[:wild]) / name
-    return root / name if root.is_dir() else root
+    if root.exists():
+        return root / name if root.is_dir() else root
+    wild = next((i for i, part in enumerate(root.parts) if _WILD & set(part)), None)
+    return root if wild is None else epath.Path(*root.parts[:wild]) / name
+
+
+def together(path: str | os.PathLike[str]) -> tuple[Shard, ...]:
+    """Shards of many files each, for files that are a document or a few."""
+    names = list(find_files(path))
+    groups = [tuple(names[i : i + _FILES_TOGETHER]) for i in range(0, len(names), _FILES_TOGETHER)]
+    return tuple(Shard(f"files-{number:05d}", group) for number, group in enumerate(groups))
+
+
+def guarded(file: epath.Path, records: Iterator[Record]) -> Iterator[Record]:
+    """The records of a file, and one more that says so when the file ends them with an error."""
+    number = 0
+    try:
+        for record in records:
+            yield record
+            number += 1
+    except streams.read_errors() as error:
+        why = (getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)).split("\n")[0]
+        if type(error).__name__ in _NOT_OPENED and not number:
+            yield BadRecord(str(file), "cannot be opened", f"{file} cannot be opened: {why}")
+            return
+        if isinstance(error, streams.TruncatedArchive):
+            problem = "truncated archive"
+        elif isinstance(error, OSError) and error.errno is not None:
+            problem = "cannot be read"
+        else:
+            problem = "damaged file"
+        message = f"{file} is given up after {number} records: {problem}, {why}"
+        yield BadRecord(f"{file}, after record {number}", problem, message)
 
 
 def fingerprint(files: dict[str, epath.Path]) -> str:
-    """A hash of the files' names and contents; of sizes and times where they are large."""
+    """A hash of the files' names and contents; of sizes and samples of the content where they are large."""
     digest = hashlib.sha256()
     for name, file in files.items():
-        stat = file.stat()
-        digest.update(f"{name}\0{stat.length}\0".encode())
-        if stat.length <= _HASHED_WHOLE:
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-        else:
-            digest.update(str(stat.mtime).encode())
+        try:
+            length, content = file.stat().length, _content(file)
+        except PermissionError:
+            # Whether a corpus may lack it is for the recipe to say, once it is read.
+            length, content = -1, b"cannot be opened"
+        digest.update(f"{name}\0{length}\0".encode())
+        digest.update(content)
     return digest.hexdigest()
 
 
@@ -80,6 +124,32 @@ def decode(raw: bytes, place: str) -> str:
             f"{place} is not UTF-8: byte {error.start} is 0x{raw[error.start]:02x}; convert it to"
             " UTF-8 or leave the file out"
         ) from None
+
+
+def _content(file: epath.Path) -> bytes:
+    """A hash of what is in a file, or of samples of it."""
+    length = file.stat().length
+    digest = hashlib.sha256()
+    with file.open("rb") as source:
+        if length <= _HASHED_WHOLE:
+            while block := source.read(1 << 20):
+                digest.update(block)
+        else:
+            for number in range(_SAMPLES):
+                source.seek((length - _SAMPLE) * number // (_SAMPLES - 1))
+                digest.update(source.read(_SAMPLE))
+    return digest.digest()
+
+
+def _matching(directory: epath.Path, patterns: tuple[str, ...]) -> Iterator[epath.Path]:
+    """What a glob finds; unlike Python's own, it does not pass over a directory that may not be read."""
+    first, *rest = patterns
+    for path in directory.iterdir():
+        if fnmatch.fnmatchcase(path.name, first):
+            if not rest:
+                yield path
+            elif path.is_dir():
+                yield from _matching(path, tuple(rest))
 
 
 def _below(directory: epath.Path) -> Iterator[epath.Path]:

@@ -1,24 +1,18 @@
 """Records of JSON, one document per line, compressed or not."""
 
-import gzip
-import io
 import json
 import os
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import BinaryIO
 
-import zstandard
 from etils import epath
 
-from data.document import Document
 from data.identity import LOCATION
-from data.sources import files
+from data.sources import files, streams
 from data.sources.base import BadRecord, Record, Shard, Source
+from data.sources.columns import Columns, not_utf8, too_long
 
-_BAD_ARCHIVE = (gzip.BadGzipFile, zlib.error, zstandard.ZstdError, EOFError)
+_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -28,10 +22,13 @@ class JsonLines(Source):
     Attributes:
       path: a file, a directory or a glob, local or on `gs://`.
       text_field: the key of the text.
-      id_field: the key of the id; None numbers them `FILE:LINE`.
+      id_field: the key of the id; None numbers them `FILE:LINE`, or `FILE@BYTE` in a file of several shards.
       licence, language: what is known of all of them.
+      licence_field, language_field: the keys of those; where a record has none, that of all holds.
+      longest: bytes of a line; a longer one cannot be read, and no more of it is held in memory.
+      shard_bytes: a larger file, if not compressed, is read as several shards of this size.
 
-    The other keys of a record become the document's `meta`.
+    The other keys of a record become the document's `meta`. Blank lines are none.
     """
 
     path: str | os.PathLike[str] = field(metadata=LOCATION)
@@ -39,77 +36,76 @@ class JsonLines(Source):
     id_field: str | None = None
     licence: str = "unknown"
     language: str = "unknown"
+    licence_field: str | None = None
+    language_field: str | None = None
+    longest: int = 64 << 20
+    shard_bytes: int = 1 << 30
+
+    def __post_init__(self) -> None:
+        if self.longest < 1 or self.shard_bytes < 1:
+            raise ValueError(
+                f"longest is {self.longest} and shard_bytes {self.shard_bytes}, but both must be at least 1"
+            )
 
     def shards(self) -> tuple[Shard, ...]:
-        return tuple(Shard(name, (name,)) for name in files.find_files(self.path))
+        shards = []
+        for name, file in files.find_files(self.path).items():
+            if streams.is_packed(file) or (size := file.stat().length) <= self.shard_bytes:
+                shards.append(Shard(name, (name,)))
+            else:
+                starts = range(0, size, self.shard_bytes)
+                shards += [Shard(f"{name}@{start}-{start + self.shard_bytes}", (name,)) for start in starts]
+        return tuple(shards)
 
     def read(self, shard: Shard) -> Iterator[Record]:
-        for name in shard.files:
-            file = files.within(self.path, name)
-            with _lines(file) as lines:
-                yield from self._read(name, file, lines)
+        (name,) = shard.files
+        file = files.within(self.path, name)
+        if shard.name == name:
+            return files.guarded(file, self._whole(name, file))
+        start, end = map(int, shard.name.removeprefix(f"{name}@").split("-"))
+        return files.guarded(file, self._range(name, file, start, end))
 
     def fingerprint(self) -> str:
         return files.fingerprint(files.find_files(self.path))
 
-    def _read(self, name: str, file: epath.Path, lines: Iterator[bytes]) -> Iterator[Record]:
-        number = 0
-        try:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    place = f"{file}:{number}"
-                    try:
-                        record: Record = self._parse(line, f"{name}:{number}", place)
-                    except ValueError as error:
-                        record = BadRecord(place, "not a JSON record", str(error))
-                    yield record
-        except _BAD_ARCHIVE as error:
-            message = f"{file} is damaged after line {number}: {error}"
-            yield BadRecord(f"{file}:{number}", "damaged archive", message)
+    def _whole(self, name: str, file: epath.Path) -> Iterator[Record]:
+        with streams.opened(file) as stream:
+            for number, line in enumerate(streams.lines(stream, self.longest), start=1):
+                yield from self._record(line, f"{name}:{number}", f"{file}:{number}")
 
-    def _parse(self, line: bytes, default_id: str, place: str) -> Document:
+    def _range(self, name: str, file: epath.Path, start: int, end: int) -> Iterator[Record]:
+        """The lines that begin in a range of bytes, so that each line belongs to one range."""
+        before = max(start - 1, 0)
+        with streams.opened(file, before) as stream:
+            at = start and before + streams.pass_over(stream)
+            while at < end and (line := next(streams.lines(stream, self.longest), None)) is not None:
+                yield from self._record(line, f"{name}@{at}", f"{file}@{at}")
+                at += line.size if isinstance(line, streams.TooLong) else len(line)
+
+    def _record(self, line: bytes | streams.TooLong, default_id: str, place: str) -> Iterator[Record]:
+        if isinstance(line, streams.TooLong):
+            yield too_long(line, self.longest, place)
+        elif line.strip():
+            yield self._parse(line, default_id, place)
+
+    def _parse(self, line: bytes, default_id: str, place: str) -> Record:
         try:
-            record = json.loads(files.decode(line, place))
+            text = line.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            return not_utf8(line, error, place)
+        try:
+            record = json.loads(text)
             if b"\\ud" in line.lower():
                 # JSON can escape half a surrogate pair, which is no character and has no UTF-8.
                 whole = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
                 record = json.loads(whole)
         except json.JSONDecodeError as error:
-            raise ValueError(f"{place} is not JSON: {error.msg} at column {error.colno}") from None
+            message = f"{place} is not JSON: {error.msg} at column {error.colno}"
+            return BadRecord(place, "not JSON", message, text[:_SHOWN])
+        except (ValueError, RecursionError) as error:
+            # A number of thousands of digits, or brackets in brackets as deep as Python's stack.
+            return BadRecord(place, "JSON beyond limits", f"{place} is no JSON to read: {error}", text[:_SHOWN])
         if not isinstance(record, dict):
-            raise ValueError(f"{place} is a JSON {type(record).__name__}, but must be an object")
-        text = record.pop(self.text_field, None)
-        if not isinstance(text, str):
-            raise ValueError(
-                f"{place} has {text!r} as its {self.text_field!r}, but it must be a string; the"
-                f" other keys are {', '.join(record) or 'none'}"
-            )
-        if self.id_field is not None and self.id_field not in record:
-            raise ValueError(
-                f"{place} has no {self.id_field!r} for an id; the keys beside the text are"
-                f" {', '.join(record) or 'none'}"
-            )
-        return Document(
-            text=text,
-            id=default_id if self.id_field is None else str(record.pop(self.id_field)),
-            source=os.fspath(self.path),
-            licence=self.licence,
-            language=self.language,
-            meta=record,
-        )
-
-
-@contextmanager
-def _lines(file: epath.Path) -> Iterator[Iterator[bytes]]:
-    with file.open("rb") as raw, _decompressed(raw, file.suffix) as stream:
-        yield iter(stream)
-
-
-def _decompressed(raw: BinaryIO, suffix: str) -> io.BufferedIOBase:
-    if suffix == ".gz":
-        return gzip.open(raw)
-    if suffix == ".zst":
-        # Archives are often made of several frames, one after another.
-        reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-        return io.BufferedReader(reader, 1 << 20)
-    return io.BufferedReader(raw, 1 << 20) if isinstance(raw, io.RawIOBase) else raw
+            message = f"{place} is a JSON {type(record).__name__}, but must be an object"
+            return BadRecord(place, "not an object", message, text[:_SHOWN])
+        return Columns.of(self, os.fspath(self.path)).document(record, default_id, place)

@@ -6,15 +6,17 @@ from typing import Any
 
 from etils import epath
 
-from data.document import Document
 from data.identity import LOCATION, fingerprint
 from data.sources import files
 from data.sources.base import Record, Shard, Source
+from data.sources.columns import Columns
 
 
 @dataclass(frozen=True)
 class Tfds(Source):
-    """One split of a TFDS dataset, in the order it is stored in.
+    """One split of a TFDS dataset, in the order it is stored in; a file of it is a shard.
+
+    Features beside the text become the document's `meta` where they are plain values.
 
     Attributes:
       name: what `tfds.load` takes ("c4/en"), or a directory with a `dataset_info.json`.
@@ -33,30 +35,44 @@ class Tfds(Source):
     language: str = "unknown"
 
     def shards(self) -> tuple[Shard, ...]:
-        return (Shard(self.split),)
+        parts = self._parts(self._prepared())
+        return tuple(
+            Shard(f"{self.split}-{number:05d}", (epath.Path(part.filename).name,)) for number, part in enumerate(parts)
+        )
 
     def read(self, shard: Shard) -> Iterator[Record]:
-        builder = self._builder()
+        builder = self._prepared()
+        part = self._parts(builder)[int(shard.name.rpartition("-")[2])]
+        file = epath.Path(part.filename)
+        return files.guarded(file, self._read(builder, file, part.skip, part.take))
+
+    def _read(self, builder: Any, file: epath.Path, skip: int, take: int) -> Iterator[Record]:
         from data.tensorflow_cpu import tfds
 
-        if not self._directory():
-            builder.download_and_prepare()
-        self._check(builder)
-        # One file after another: interleaving them would make the order a setting of the reader.
-        reading = tfds.ReadConfig(interleave_cycle_length=1, add_tfds_id=True)
-        examples = builder.as_dataset(self.split, shuffle_files=False, read_config=reading)
+        split, before = _place(builder, file.name)
+        first = before + skip
+        wanted = tfds.core.ReadInstruction(split, from_=first, to=first + take, unit="abs")
+        # One file alone, in the order that it is stored in, and not kept in memory for a second time.
+        reading = tfds.ReadConfig(interleave_cycle_length=1, add_tfds_id=True, try_autocache=False)
+        plain = {name: True for name, feature in builder.info.features.items() if feature.shape == ()}
+        # What is no plain value is no metadata: an image is not even decoded.
+        decoding = tfds.decode.PartialDecoding(plain)
+        examples = builder.as_dataset(wanted, shuffle_files=False, read_config=reading, decoders=decoding)
         licence = self.licence
         if licence == "unknown" and builder.info.redistribution_info:
             licence = builder.info.redistribution_info.license or "unknown"
+        columns = Columns(
+            text=self.text_field,
+            id="tfds_id",
+            licence=None,
+            language=None,
+            source=f"{builder.info.full_name}:{self.split}",
+            every_licence=licence,
+            every_language=self.language,
+        )
         for example in examples.as_numpy_iterator():
             name = example["tfds_id"].decode()
-            yield Document(
-                text=files.decode(example[self.text_field], f"example {name} of {self.name}"),
-                id=name,
-                source=f"{builder.info.full_name}:{self.split}",
-                licence=licence,
-                language=self.language,
-            )
+            yield columns.document(example, name, f"example {name} of {self.name}")
 
     def fingerprint(self) -> str:
         if directory := self._directory():
@@ -75,6 +91,17 @@ class Tfds(Source):
                 " directory of one version, such as c4/en/3.0.1"
             )
         return None
+
+    def _prepared(self) -> Any:
+        builder = self._builder()
+        if not self._directory():
+            builder.download_and_prepare()
+        self._check(builder)
+        return builder
+
+    def _parts(self, builder: Any) -> list[Any]:
+        """The files of the split, each with how many examples of it to skip and to take."""
+        return builder.info.splits[self.split].file_instructions
 
     def _builder(self) -> Any:
         from data.tensorflow_cpu import tfds
@@ -100,3 +127,12 @@ class Tfds(Source):
             raise ValueError(
                 f"{self.name} has no split {base!r}; it has {', '.join(builder.info.splits)}"
             )
+
+
+def _place(builder: Any, file: str) -> tuple[str, int]:
+    """The split that a file is of, and the number of the split's examples in the files before it."""
+    for name, split in builder.info.splits.items():
+        if file in split.filenames:
+            # TFDS numbers the files of a split in the order of their names.
+            return name, sum(split.shard_lengths[: sorted(split.filenames).index(file)])
+    raise ValueError(f"{file} is in no split of {builder.info.full_name}")

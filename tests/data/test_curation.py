@@ -1,6 +1,7 @@
 """Transforms do what they say, and the account of it adds up."""
 
 import unicodedata
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -8,12 +9,16 @@ from hypothesis import strategies as st
 
 from data.curation import (
     Clean,
+    DeduplicateLines,
     DeduplicateParagraphs,
+    DocumentTransform,
     ExactDeduplicate,
     MinLength,
     Transform,
-    curate,
+    TransformReport,
+    Verdict,
 )
+from data.curation.passes import passes
 from data.document import Document
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=80)
@@ -23,8 +28,21 @@ def documents(*texts: str) -> list[Document]:
     return [Document(text, f"d{i}", "s") for i, text in enumerate(texts)]
 
 
+def curated(transforms: list[Transform], *texts: str) -> tuple[list[Document], list[TransformReport]]:
+    """What is left of these texts, and the account, by passes in memory."""
+    current, findings, reports = documents(*texts), [], []
+    for part in passes(transforms):
+        chain = part.chain()
+        current = chain.feed(current, findings)
+        reports += chain.reports
+        if part.signed:
+            signatures = list(map(part.signed.start_signature(), current))
+            [findings] = part.signed.join.resolve([part.signed.join.pack(signatures)])
+    return current, reports
+
+
 def run(transform: Transform, *texts: str) -> list[str]:
-    return [document.text for document in curate(documents(*texts), [transform])]
+    return [document.text for document in curated([transform], *texts)[0]]
 
 
 @pytest.mark.parametrize(
@@ -88,44 +106,55 @@ def test_paragraphs_are_untouched_where_none_repeats(texts: list[str]) -> None:
 @given(texts=st.lists(st.text("aB \n\r", max_size=12), max_size=20))
 def test_the_account_adds_up(texts: list[str]) -> None:
     transforms = [Clean(), ExactDeduplicate(), DeduplicateParagraphs(2), MinLength(2)]
-    curated = curate(documents(*texts), transforms)
-    kept = [document.text for document in curated]
-    report = curated.report
-    assert (report.documents_in, report.characters_in) == (len(texts), sum(map(len, texts)))
-    assert (report.documents_out, report.characters_out) == (len(kept), sum(map(len, kept)))
-    seen, characters = report.documents_in, report.characters_in
-    for transform in report.transforms:
-        assert transform.seen == seen
-        assert transform.changed + transform.dropped <= seen
-        assert transform.characters_out <= transform.characters_in
-        seen -= transform.dropped
-        assert len(transform.samples) <= 5
-        assert (transform.dropped == 0) or transform.samples
-    assert seen == len(kept)
-    assert characters >= report.characters_out
+    kept, reports = curated(transforms, *texts)
+    seen, characters = len(texts), sum(map(len, texts))
+    for report in reports:
+        assert (report.seen, report.characters_in) == (seen, characters)
+        assert report.changed + report.dropped <= seen
+        assert report.characters_out <= report.characters_in
+        seen, characters = seen - report.dropped, report.characters_out
+        samples = list(report.samples)
+        assert (report.dropped == 0) or samples
+        reasons = [sample.reason for sample in samples]
+        assert all(reasons.count(reason) <= 3 for reason in reasons)
+    assert (seen, characters) == (len(kept), sum(len(document.text) for document in kept))
 
 
 def test_reasons_and_samples() -> None:
-    curated = curate(
-        documents("abc\r\n", "abc", "x" * 900, "x" * 900), [Clean(), ExactDeduplicate()]
-    )
-    assert [document.id for document in curated] == ["d0", "d2"]
-    clean, duplicates = curated.report.transforms
+    kept, (clean, duplicates) = curated([Clean(), ExactDeduplicate()], "abc\r\n", "abc", "x" * 900, "x" * 900)
+    assert [document.id for document in kept] == ["d0", "d2"]
     assert clean.transform == {"type": "Clean"}
     assert clean.reasons == {"newlines": 1, "blank lines": 1} and clean.changed == 1
     assert duplicates.reasons == {"duplicate document": 2}
-    assert [sample.id for sample in duplicates.samples] == ["d1", "d3"]
-    assert len(duplicates.samples[1].excerpt) < 300
+    samples = list(duplicates.samples)
+    assert [sample.id for sample in samples] == ["d1", "d3"]
+    assert len(samples[1].excerpt) < 300
+
+
+@dataclass(frozen=True)
+class Twice(DocumentTransform):
+    """Adds a copy of each document, and counts letters."""
+
+    def start(self) -> object:
+        def judge(document: Document) -> Verdict:
+            copy = replace(document, id=f"{document.id}#2")
+            return Verdict(document, added=[copy], tallies={"a": document.text.count("a"), "documents": 1})
+
+        return judge
+
+
+def test_what_is_added_follows_what_it_was_made_from() -> None:
+    kept, (report, _) = curated([Twice(), MinLength(2)], "aab", "x", "bb")
+    assert [document.id for document in kept] == ["d0", "d0#2", "d2", "d2#2"]
+    assert (report.added, report.seen, report.characters_out) == (3, 3, 12)
+    assert report.tallies == {"a": 2, "documents": 3}
+
+
+def test_lines_are_removed_where_they_repeat() -> None:
+    kept = run(DeduplicateLines(5), "first line\nab\nsecond line", "ab\nFirst  line\nthird line\n", "second line")
+    assert kept == ["first line\nab\nsecond line", "ab\nthird line"]
 
 
 def test_a_transform_remembers_nothing_between_runs() -> None:
     transform = ExactDeduplicate()
     assert run(transform, "a") == run(transform, "a") == ["a"]
-
-
-def test_curation_streams() -> None:
-    def endless() -> object:
-        while True:
-            yield Document("text", "id", "s")
-
-    assert next(curate(endless(), [Clean()])).text == "text"

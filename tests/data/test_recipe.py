@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from data.archive import read_documents
 from data.card import card_html
 from data.curation import Clean, ExactDeduplicate, MinLength
+from data.curation.curation import CuratedCorpus
 from data.prepared import ExistingStore, Prepared, prepare
 from data.recipe import Recipe
 from data.sources import JsonLines, TextFiles
@@ -55,7 +55,7 @@ def test_the_stores_hold_the_curated_text(tmp_path: Path, source: JsonLines) -> 
         found += decoded
         store.verify()
     assert sorted(found) == sorted(kept)
-    assert [d.text for d in read_documents(made.directory / "documents.jsonl.zst")] == kept
+    assert [d.text for d in CuratedCorpus.open(made.directory / "corpus").documents()] == kept
     stages = ["collected 42 documents", "curated to", "made Bytes tokenizer", "tokenized", "ready"]
     assert len(lines) == 5
     for line, stage in zip(lines, stages, strict=True):
@@ -101,7 +101,7 @@ def test_another_recipe_is_refused_by_naming_the_difference(
     prepare(recipe(source), tmp_path / "out", lambda line: None)
     for changed, message in (
         ({"split": HashSplit(0.3)}, "recipe.split.fraction is 0.2 there, 0.3 here"),
-        ({"tokenizer": Characters()}, r"recipe.tokenizer is Bytes\(\) there, Characters\(\) here"),
+        ({"tokenizer": Characters()}, r"recipe.tokenizer is Bytes\(special=\(\)\) there, Characters\(\) here"),
         ({"transforms": (Clean(),)}, r"recipe.transforms is \(Clean\(\), .* there, \(Clean\(\)\)"),
         (
             {"transforms": (Clean(), ExactDeduplicate(), MinLength(61))},
@@ -196,7 +196,7 @@ def test_the_card_counts_and_escapes(tmp_path: Path, source: JsonLines) -> None:
     made = prepare(recipe(source), tmp_path / "out", lambda line: None)
     card = json.loads((made.directory / "data_card.json").read_text())
     assert card == made.card
-    collected, kept = card["collected"][0], card["kept"][0]
+    collected, kept = card["curation"]["collected"][0], card["curation"]["kept"][0]
     raw = [json.loads(line)["text"] for line in source.path.read_text().splitlines()]
     assert (collected["documents"], collected["bytes"]) == (42, sum(len(t.encode()) for t in raw))
     assert (collected["licence"], collected["language"]) == ("CC0-1.0", "en")

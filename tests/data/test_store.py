@@ -139,7 +139,7 @@ def test_a_finished_store_is_not_written_over(tmp_path: Path) -> None:
 def test_ids_outside_the_vocabulary_are_refused(tmp_path: Path, bad: list[int]) -> None:
     writer = TokenStoreWriter(tmp_path / "s", vocab_size=10, tokenizer="")
     writer.append(np.array([9]), 1)
-    with pytest.raises(ValueError, match=r"document 1 has token ids in .* \[0, 10\)"):
+    with pytest.raises(ValueError, match=r"document 1 of shard-00000.tokens has token ids in .* \[0, 10\)"):
         writer.append(np.array(bad), 1)
     writer.abort()
 

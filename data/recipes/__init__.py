@@ -1,0 +1,1 @@
+"""Recipes that ship: each module has a function `curation` that returns a `Curation`."""

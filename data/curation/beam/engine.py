@@ -41,7 +41,7 @@ class BeamEngine(Engine):
         super().__init__(curation, work, log)
         given = dict(option.removeprefix("--").partition("=")[::2] for option in options)
         self._options = [*options, *([] if "runner" in given else ["--runner=FnApiRunner"])]
-        known = PipelineOptions(self._options).get_all_options()
+        known = PipelineOptions([]).get_all_options()
         for name in () if given.get("runner") in _HAVE_MORE_OPTIONS else given:
             if name not in known:
                 raise ValueError(f"Apache Beam has no option '{name}'{nearest(name, known)}")

@@ -12,7 +12,7 @@ from data.card import make_card, write_card
 from data.curation import BadInput, Refuse, Transform
 from data.curation.curation import Curation, Statement
 from data.curation.engine import curate
-from data.prepared import FORMAT, MARKER, DataSpec, Prepared, read_marker
+from data.prepared import CARD_PAGE, FORMAT, MARKER, DataSpec, Prepared, read_marker
 from data.sources import Source
 from data.spec import describe
 from data.split import Split
@@ -92,12 +92,14 @@ class Recipe(DataSpec):
             if staging.exists():
                 staging.rmtree()
         prepared = Prepared.open(directory)
-        log(f"data: ready in {directory}, described in {directory / 'data_card.html'}")
+        log(f"data: ready in {directory}, described in {directory / CARD_PAGE}")
         return prepared
 
     def _build(self, into: epath.Path, own: dict[str, Any], log: Callable[[str], None]) -> None:
         corpus = curate(self.curation, into / CORPUS, log=log)
-        tokenizer = train_tokenizer(self.tokenizer, self.split, corpus, into / "tokenizer", log)
+        tokenizer = train_tokenizer(
+            self.tokenizer, self.split, corpus.documents(), corpus.characters, into / "tokenizer", log
+        )
         stores = write_stores(tokenizer, self.split, corpus, into, log)
         write_card(into, make_card(own, corpus.report, corpus.marker["shards"], tokenizer, stores))
         atomic.write_text(into / MARKER, json.dumps({"format": FORMAT} | own, indent=1) + "\n")

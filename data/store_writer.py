@@ -133,7 +133,7 @@ class ShardWriter:
         self._file = self._temporary.open("wb")
         self._digest = hashlib.sha256()
 
-    def append(self, documents: Sequence[Integer[np.ndarray, " tokens"]], text_bytes: Sequence[int]) -> None:
+    def append(self, documents: Sequence[Integer[np.ndarray, " _"]], text_bytes: Sequence[int]) -> None:
         """Appends documents, each with the separator if there is one.
 
         Args:

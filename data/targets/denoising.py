@@ -31,7 +31,7 @@ class Denoising(Targets):
         """The denoisers."""
 
     def raw_length(self, sequence: int) -> int:
-        return max(self._lengths(sequence))
+        return max(self.lengths(sequence))
 
     def fields(self, sequence: int, segments: bool = False) -> dict[str, Field]:
         if segments:
@@ -41,8 +41,12 @@ class Denoising(Targets):
     def start(self, tokenizer: Tokenizer, sequence: int) -> MakeBatch:
         return _Maker(self, tokenizer, sequence)
 
-    def _lengths(self, sequence: int) -> list[int]:
-        """The longest row that each denoiser can take."""
+    def lengths(self, sequence: int) -> list[int]:
+        """The longest row that each denoiser can take.
+
+        Raises:
+          ValueError: when one cannot take any.
+        """
         longest = []
         for denoiser in self.mixture:
 
@@ -56,7 +60,7 @@ class Denoising(Targets):
         return longest
 
     def _longest_target(self, sequence: int) -> int:
-        lengths = self._lengths(sequence)
+        lengths = self.lengths(sequence)
         return max(denoiser.lengths(length).target for denoiser, length in zip(self.mixture, lengths, strict=True))
 
     def _refusal(self) -> str:
@@ -74,7 +78,7 @@ class _Maker:
         self._spec = spec
         self._sequence = sequence
         self._target = spec._longest_target(sequence)
-        self._lengths = np.array(spec._lengths(sequence))
+        self._lengths = np.array(spec.lengths(sequence))
         self._separator = separator_id(tokenizer, name)
         unused = np.zeros(1, np.uint64)
         spans = [
@@ -98,13 +102,13 @@ class _Maker:
             mine = which == number
             noise[mine], spans[mine] = denoiser.noise(length[mine], drawn[mine, 1])
         mask = span_noise(keys, length, noise, spans, rows.targets.shape[1])
-        source, target = _split(rows.targets, mask, length, spans, self._marked[which], self._sentinels)
+        source, target = split_spans(rows.targets, mask, length, spans, self._marked[which], self._sentinels)
         modes = np.where(length > 0, self._modes[which], -1)
         lead = Ragged(modes[modes >= 0], (modes >= 0).astype(np.int64))
         return self._spec.layout.arrays([lead, source], target, self._separator, self._sequence, self._target)
 
 
-def _split(
+def split_spans(
     text: Int32[np.ndarray, "rows raw"],
     mask: Bool[np.ndarray, "rows raw"],
     length: Int64[np.ndarray, " rows"],

@@ -4,7 +4,7 @@ from data.tokenizers.base import Tokenizer, TokenizerSpec
 from data.tokenizers.byte import Bytes, ByteTokenizer
 from data.tokenizers.character import Characters, CharacterTokenizer
 from data.tokenizers.hugging_face import HuggingFace, HuggingFaceTokenizer
-from data.tokenizers.saved import load_tokenizer
+from data.tokenizers.saved import SavedTokenizer, load_tokenizer
 from data.tokenizers.sentence_piece import SentencePiece, SentencePieceTokenizer
 from data.tokenizers.special import sentinels
 
@@ -15,6 +15,7 @@ __all__ = [
     "Characters",
     "HuggingFace",
     "HuggingFaceTokenizer",
+    "SavedTokenizer",
     "SentencePiece",
     "SentencePieceTokenizer",
     "Tokenizer",

@@ -147,9 +147,11 @@ class TokenizerSpec(abc.ABC):
       covers_validation: whether the texts to train on include the held-out ones. True only
         where a text with something unseen could not be encoded at all; then all that is learned
         from them is that it occurs.
+      is_trained: whether it looks at the texts at all.
     """
 
     covers_validation: ClassVar[bool] = False
+    is_trained: ClassVar[bool] = True
 
     @abc.abstractmethod
     def train(self, texts: Iterable[str]) -> Tokenizer:

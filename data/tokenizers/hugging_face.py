@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, SupportsIndex
+from typing import Any, ClassVar, SupportsIndex
 
 import numpy as np
 import tokenizers
@@ -112,7 +112,9 @@ class HuggingFace(TokenizerSpec):
       ValueError: when a name is empty or given twice.
     """
 
-    path: str
+    is_trained: ClassVar[bool] = False
+
+    path: str | os.PathLike[str]
     separator: str | None = None
     special: tuple[str, ...] = ()
 

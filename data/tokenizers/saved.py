@@ -1,10 +1,14 @@
 """Reads a tokenizer back from its directory."""
 
 import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
 
 from etils import epath
 
-from data.tokenizers.base import FILE, FORMAT, Tokenizer
+from data.tokenizers.base import FILE, FORMAT, Tokenizer, TokenizerSpec
 from data.tokenizers.byte import ByteTokenizer
 from data.tokenizers.character import CharacterTokenizer
 from data.tokenizers.hugging_face import HuggingFaceTokenizer
@@ -45,3 +49,15 @@ def load_tokenizer(directory: epath.PathLike) -> Tokenizer:
             f" says {str(saved_hash)[:12]}...; train it again"
         )
     return tokenizer
+
+
+@dataclass(frozen=True)
+class SavedTokenizer(TokenizerSpec):
+    """A tokenizer that was made earlier, by its directory: that of a prepared corpus, `DIR/tokenizer`."""
+
+    is_trained: ClassVar[bool] = False
+
+    path: str | os.PathLike[str]
+
+    def train(self, texts: Iterable[str]) -> Tokenizer:
+        return load_tokenizer(self.path)

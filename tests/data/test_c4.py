@@ -117,7 +117,7 @@ def test_the_early_version() -> None:
 
 
 def test_bad_words(tmp_path) -> None:
-    content = "Heron\nwading bird\n\nit's\n".encode()
+    content = b"Heron\nwading bird\n\nit's\n"
     (tmp_path / "bad.txt").write_bytes(content)
     rules = C4Rules(bad_words=PinnedFile(str(tmp_path / "bad.txt"), hashlib.sha256(content).hexdigest()))
     for text in ("A HERON is a bird.", "It is a wading, bird of course.", "Well, it’s a bird."):
@@ -126,7 +126,7 @@ def test_bad_words(tmp_path) -> None:
         assert judge(f"{GOOD}\n{text}", rules).document is not None
 
 
-LINES = st.sampled_from([*GOOD.split("\n"), " Menu", "", "Use Javascript to see this line.", "A [3] mark in this line."])
+LINES = st.sampled_from([*GOOD.split("\n"), " Menu", "", "Use Javascript to see this line.", "A [3] mark in a line."])
 
 
 @given(lines=st.lists(LINES, max_size=8))

@@ -152,13 +152,13 @@ def _matching(directory: epath.Path, patterns: tuple[str, ...]) -> Iterator[epat
                 yield from _matching(path, tuple(rest))
 
 
-def _below(directory: epath.Path, above: frozenset[epath.Path] = frozenset()) -> Iterator[epath.Path]:
-    above |= {directory.resolve()}
+def _below(directory: epath.Path, above: frozenset[str] = frozenset()) -> Iterator[epath.Path]:
+    above |= {os.path.realpath(directory)}
     for path in directory.iterdir():
         if not path.is_dir():
             yield path
         # What a link to a folder above leads to is read there, and would be read without end here.
-        elif path.resolve() not in above:
+        elif os.path.realpath(path) not in above:
             yield from _below(path, above)
 
 

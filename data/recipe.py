@@ -10,7 +10,7 @@ from etils import epath
 from data import atomic, identity
 from data.card import card_html, make_card
 from data.curation import Transform
-from data.prepared import CARD, FORMAT, MARKER, DataSpec, Prepared, read_marker
+from data.prepared import CARD, CARD_PAGE, FORMAT, MARKER, DataSpec, Prepared, read_marker
 from data.sources import Source
 from data.spec import describe
 from data.split import Split
@@ -80,7 +80,7 @@ class Recipe(DataSpec):
             if staging.exists():
                 staging.rmtree()
         prepared = Prepared.open(directory)
-        log(f"data: ready in {directory}, described in {directory / 'data_card.html'}")
+        log(f"data: ready in {directory}, described in {directory / CARD_PAGE}")
         return prepared
 
     def _build(self, into: epath.Path, own: dict[str, Any], log: Callable[[str], None]) -> None:
@@ -93,7 +93,7 @@ class Recipe(DataSpec):
         stores = write_stores(tokenizer, self.split, documents, characters, into, log)
         card = make_card(own, report, collected, kept, tokenizer, stores)
         atomic.write_text(into / CARD, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
-        atomic.write_text(into / "data_card.html", card_html(card))
+        atomic.write_text(into / CARD_PAGE, card_html(card))
         atomic.write_text(into / MARKER, json.dumps({"format": FORMAT} | own, indent=1) + "\n")
 
 

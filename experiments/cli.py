@@ -17,6 +17,7 @@ from data.console import nearest
 VERBS = {
     "smoke": "experiments.smoke",
     "curate": "data.curate",
+    "train-quality": "data.train_quality",
     "tokenize": "data.tokenize",
     "plan": "sharding.plan",
     "train": "train",

@@ -1,4 +1,7 @@
-"""A run of this project as the judge of documents: `Perplexity(RunScorer("runs/smoke", step=60))` in a curation recipe."""
+"""A run of this project as the judge of documents.
+
+In a curation recipe: `Perplexity(RunScorer("runs/smoke", step=60))`.
+"""
 
 import os
 from collections.abc import Iterator, Sequence

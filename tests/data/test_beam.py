@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from etils import epath
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from data.curation import (
@@ -18,7 +18,6 @@ from data.curation import (
     Clean,
     CorpusTransform,
     DeduplicateLines,
-    DeduplicateParagraphs,
     ExactDeduplicate,
     MinLength,
     NearDuplicates,
@@ -75,20 +74,20 @@ def source(tmp_path: Path) -> JsonLines:
         texts = [
             f"{long} {shard}",
             f"Text {shard % 2} of some.\r\n\n\nA paragraph that comes again and again, {shard % 3}.",
-            f"SHOUTED {shard}\nA line that stands everywhere, shouted not.",
+            f"SHOUTED {shard} TIMES",
+            " ".join(f"{word}{shard}" for word in words) + "\nA line that stands everywhere, shouted not.",
             f"Before {shard}: {'passage, ' * 3}that is repeated word for word in every one: after {shard * shard}",
             "no",
             f"Known of old, {shard}",
             "!" * 6,
         ]
-        lines = [json.dumps({"text": text}) for text in texts[: 7 - shard]]
+        lines = [json.dumps({"text": text}) for text in texts[: 8 - shard]]
         (folder / f"part-{shard}.jsonl").write_text("\n".join([*lines, "not json"]))
     (folder / "part-4.jsonl").write_text("")
     (folder / "part-5.jsonl").write_text(json.dumps({"text": "short"}))
-    old = [{"text": "Known of old, 1"}, {"text": "A line that stands everywhere, shouted not."}, {"text": f"{long} old"}]
     (tmp_path / "old").mkdir()
-    for part, record in enumerate(old):
-        (tmp_path / "old" / f"{part}.jsonl").write_text(json.dumps(record))
+    for part, text in enumerate(("Known of old, 1", "A line that stands everywhere, shouted not.", f"{long} old")):
+        (tmp_path / "old" / f"{part}.jsonl").write_text(json.dumps({"text": text}))
     return JsonLines(folder, licence="CC0-1.0", language="en")
 
 
@@ -100,7 +99,6 @@ def recipe(source: JsonLines) -> Curation:
         MinLength(6),
         Echo(),
         NearDuplicates(against=old),
-        DeduplicateParagraphs(20),
         DeduplicateLines(20, against=old),
         Share(),
         Substrings(30, against=old),
@@ -122,14 +120,13 @@ def test_every_file_is_the_same(tmp_path: Path, source: JsonLines) -> None:
     # The recipe is a test only if each of its transforms has something to do.
     for transform in made.report["transforms"]:
         assert transform["dropped"] or transform["changed"] or transform["added"], transform["transform"]
-    assert made.report["bad"] == {"not a JSON record": 4}
-    assert "passage" in made.report["transforms"][8]["samples"][0]["excerpt"]
+    assert made.report["bad"] == {"not JSON": 4}
 
 
 def test_a_pool_goes_on_where_beam_was_stopped(
     tmp_path: Path, source: JsonLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    curation, lines = recipe(source), []
+    curation, lines = Curation(source, (Clean(), ExactDeduplicate(), MinLength(6)), Skip(0.5)), []
     run = Task.run
 
     def stopped(task: Task, number: int, *others: Any) -> int:
@@ -164,7 +161,8 @@ _CASES = st.one_of(
 
 
 @given(case=_CASES, earlier=st.integers(0, 2))
-@settings(max_examples=8)
+# Shrinking would run a pipeline hundreds of times.
+@settings(max_examples=5, phases=[Phase.generate])
 def test_distributed_joins_find_the_same(
     tmp_path_factory: pytest.TempPathFactory, case: tuple[Join, list[list[Any]]], earlier: int
 ) -> None:
@@ -191,11 +189,11 @@ def _plain(findings: Sequence[Any]) -> list[Any]:
 
 
 def test_an_error_in_a_pipeline_is_the_same_sentence(tmp_path: Path, source: JsonLines) -> None:
-    with pytest.raises(ValueError, match=r"part-0.jsonl:8 is not JSON: [^\[]*$"):
+    with pytest.raises(ValueError, match=r"part-0.jsonl:9 is not JSON: [^\[]*$"):
         curate_with_beam(Curation(source), tmp_path / "refused", log=lambda line: None)
     with pytest.raises(ValueError, match=r"more than Substrings.limit = 9; [^\[]*$"):
-        curate_with_beam(Curation(source, (Substrings(limit=9),), Skip(1)), tmp_path / "long", log=lambda line: None)
-    with pytest.raises(ValueError, match="Apache Beam has no option 'runer'; did you mean 'runner'?"):
+        curate_with_beam(Curation(source, (Substrings(limit=9),), Skip(1.0)), tmp_path / "long", log=lambda line: None)
+    with pytest.raises(ValueError, match="Apache Beam has no option 'runer'; did you mean runner"):
         curate_with_beam(Curation(source), tmp_path / "option", ["--runer=DirectRunner"])
     assert not (tmp_path / "refused" / "curated.json").exists()
 

@@ -126,7 +126,7 @@ def test_bad_words(tmp_path) -> None:
         assert judge(f"{GOOD}\n{text}", rules).document is not None
 
 
-LINES = st.sampled_from([*GOOD.split("\n"), " Menu", "", "Use Javascript to see this line.", "A [3] mark in this line."])
+LINES = st.sampled_from([*GOOD.split("\n"), " Menu", "", "Use Javascript to see this line.", "A [3] mark in a line."])
 
 
 @given(lines=st.lists(LINES, max_size=8))

@@ -42,7 +42,8 @@ def test_duplicate_lines() -> None:
     assert reason("\n".join([line(0), *(line(n) for n in range(10))])) is None
     broken = "fineweb: characters in duplicate lines"
     assert reason("\n".join([line(0), *(line(n) for n in range(9))])) == broken
-    assert reason("\n".join([line(0), *(line(n) for n in range(10))]), FineWebQuality(duplicate_characters=0.01)) == broken
+    as_in_code = FineWebQuality(duplicate_characters=0.01)
+    assert reason("\n".join([line(0), *(line(n) for n in range(10))]), as_in_code) == broken
 
 
 @pytest.mark.parametrize(("blank", "expected"), [(20, None), (22, "fineweb: too many newlines")])

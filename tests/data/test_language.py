@@ -7,7 +7,7 @@ from data.document import Document
 
 # Article 1 of the Universal Declaration of Human Rights.
 TEXTS = {
-    "en": "All human beings are born free and equal in dignity and rights. They are endowed with reason and conscience.",
+    "en": "All human beings are born free and equal in dignity and rights. They are endowed with reason.",
     "de": "Alle Menschen sind frei und gleich an Würde und Rechten geboren. Sie sind mit Vernunft und Gewissen begabt.",
     "fr": "Tous les êtres humains naissent libres et égaux en dignité et en droits. Ils sont doués de raison.",
     "ru": "Все люди рождаются свободными и равными в своем достоинстве и правах. Они наделены разумом и совестью.",

@@ -17,7 +17,7 @@ from experiments import evaluate
 from experiments.restore import open_run
 from experiments.scorer import RunScorer
 
-TEXTS = ["17 green bottles hanging on the wall.\n" * 3, "x", "Zwölf Boxkämpfer jagen Viktor quer über den Sylter Deich."]
+TEXTS = ["17 green bottles hanging on the wall.\n" * 3, "x", "Zwölf Boxkämpfer jagen Viktor über den Sylter Deich."]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,8 @@ def test_a_run_that_went_on_is_refused(trained) -> None:
 
 
 def test_it_filters_a_curation(trained, score, tmp_path) -> None:
-    write_documents(epath.Path(tmp_path / "in.jsonl.zst"), [Document(text, str(n), "s") for n, text in enumerate(TEXTS)])
+    documents = [Document(text, str(n), "s") for n, text in enumerate(TEXTS)]
+    write_documents(epath.Path(tmp_path / "in.jsonl.zst"), documents)
     bits = sorted(score(TEXTS))
     keep = Between(highest=round((bits[1] + bits[2]) / 2, 2))
     transform = Perplexity(RunScorer(str(trained.path), step=4), keep)

@@ -4,7 +4,6 @@ What crosses the network is signatures and findings; documents lie on disk betwe
 processes. A shard is one element, read and written as a stream, so that the memory of a worker does not grow with it.
 """
 
-import difflib
 import re
 import time
 from collections.abc import Sequence
@@ -13,11 +12,13 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from etils import epath
 
+from data.console import nearest
 from data.curation.beam.joins import Signed, resolve
 from data.curation.curation import Curation
 from data.curation.engine import Engine, Log
 from data.curation.passes import Task
 from data.curation.transform import CorpusTransform
+from data.sources.base import Shard
 
 # What Beam adds to the message of an error.
 _WHERE = re.compile(r" \[while running '[^']*'\]")
@@ -40,11 +41,10 @@ class BeamEngine(Engine):
         super().__init__(curation, work, log)
         given = dict(option.removeprefix("--").partition("=")[::2] for option in options)
         self._options = [*options, *([] if "runner" in given else ["--runner=FnApiRunner"])]
-        known = PipelineOptions(self._options).get_all_options()
+        known = PipelineOptions([]).get_all_options()
         for name in () if given.get("runner") in _HAVE_MORE_OPTIONS else given:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                raise ValueError(f"Apache Beam has no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+                raise ValueError(f"Apache Beam has no option '{name}'{nearest(name, known)}")
 
     def carry_out(self, task: Task, missing: Sequence[int], name: str) -> None:
         """Runs one pipeline. Raises ValueError as its workers do."""
@@ -71,13 +71,18 @@ class BeamEngine(Engine):
         """Where the signatures of all shards lie; those of earlier corpora have negative numbers."""
         source = applied.earlier()
         earlier = source.shards() if source else ()
-
-        def sign(number: int) -> tuple[int, epath.Path]:
-            path = task.earlier_signatures(number)
-            if not path.exists():
-                task.sign_earlier(number, earlier[number])
-            return number - len(earlier), path
-
-        before = pipeline | "earlier shards" >> beam.Create(range(len(earlier))) | "sign" >> beam.Map(sign)
+        before = (
+            pipeline
+            | "earlier shards" >> beam.Create(list(enumerate(earlier)))
+            | "sign" >> beam.MapTuple(lambda number, shard: (number - len(earlier), _sign(task, number, shard)))
+        )
         own = [(number, task.signatures(number)) for number in range(len(self.shards))]
         return (before, pipeline | "own shards" >> beam.Create(own)) | "all shards" >> beam.Flatten()
+
+
+def _sign(task: Task, number: int, shard: Shard) -> epath.Path:
+    """Where the signatures of an earlier shard lie, after they were taken if they are not there."""
+    path = task.earlier_signatures(number)
+    if not path.exists():
+        task.sign_earlier(number, shard)
+    return path

@@ -14,7 +14,14 @@ from etils import epath
 from jaxtyping import Int64, UInt64
 
 from data.curation.join import (
-    Clusters, FirstOccurrence, Join, Parts, band_name, equal_neighbours, seen_before, spanning_forest,
+    Clusters,
+    FirstOccurrence,
+    Join,
+    Parts,
+    band_name,
+    equal_neighbours,
+    seen_before,
+    spanning_forest,
 )  # fmt: skip
 from data.curation.passes import read_arrays
 
@@ -59,7 +66,7 @@ def _first_occurrence(join: FirstOccurrence, signed: Signed) -> Findings:
     return {"path": signed, "later": later} | beam.CoGroupByKey() | "findings" >> beam.MapTuple(_seen)
 
 
-_Keys = tuple[int, Int64[np.ndarray, " n"], UInt64[np.ndarray, " n"], UInt64[np.ndarray, " n"]]
+_Keys = tuple[int, Int64[np.ndarray, " _"], UInt64[np.ndarray, " _"], UInt64[np.ndarray, " _"]]
 
 
 def _send_keys(number: int, path: epath.Path) -> Iterator[tuple[int, _Keys]]:
@@ -70,7 +77,7 @@ def _send_keys(number: int, path: epath.Path) -> Iterator[tuple[int, _Keys]]:
         yield partition, (number, places, high[places], low[places])
 
 
-def _later_keys(_: int, sent: Iterable[_Keys]) -> Iterator[tuple[int, Int64[np.ndarray, " n"]]]:
+def _later_keys(_: int, sent: Iterable[_Keys]) -> Iterator[tuple[int, Int64[np.ndarray, " _"]]]:
     ordered = sorted(sent, key=lambda keys: keys[0])
     seen = seen_before(*(np.concatenate([keys[half] for keys in ordered]) for half in (2, 3)))
     parts = Parts(seen, np.array([len(keys[1]) for keys in ordered], np.int64))
@@ -106,7 +113,7 @@ def _clusters(join: Clusters, signed: Signed) -> Findings:
     return {"path": signed, "repeated": repeated} | beam.CoGroupByKey() | "findings" >> beam.MapTuple(_repeated)
 
 
-_Band = tuple[Int64[np.ndarray, " n"], UInt64[np.ndarray, " n"]]
+_Band = tuple[Int64[np.ndarray, " _"], UInt64[np.ndarray, " _"]]
 
 
 def _send_bands(number: int, path: epath.Path) -> Iterator[Any]:
@@ -125,7 +132,7 @@ def _send_bands(number: int, path: epath.Path) -> Iterator[Any]:
         yield beam.pvalue.TaggedOutput("links", documents[spanning_forest(np.concatenate(links, axis=1))])
 
 
-def _link_shards(_: int, sent: Iterable[_Band]) -> Int64[np.ndarray, "2 links"]:
+def _link_shards(_: int, sent: Iterable[_Band]) -> Int64[np.ndarray, "2 _"]:
     documents, values = (np.concatenate(arrays) for arrays in zip(*sent, strict=True))
     return documents[equal_neighbours(values)]
 
@@ -151,7 +158,7 @@ class _Forest(beam.CombineFn):
         return self.compact(links)[0]
 
 
-def _by_shard(forest: Int64[np.ndarray, "2 links"]) -> Iterator[tuple[int, Int64[np.ndarray, " documents"]]]:
+def _by_shard(forest: Int64[np.ndarray, "2 _"]) -> Iterator[tuple[int, Int64[np.ndarray, " _"]]]:
     repeated = np.sort(forest[1])
     numbers, starts = np.unique(repeated // _MOST_DOCUMENTS, return_index=True)
     # Of nothing, np.split makes one part.
@@ -168,11 +175,10 @@ def _repeated(number: int, found: Mapping[str, Iterable[Any]]) -> tuple[int, lis
 
 
 def _partitions(
-    places: Int64[np.ndarray, " n"], keys: UInt64[np.ndarray, " keys"]
+    places: Int64[np.ndarray, " _"], keys: UInt64[np.ndarray, " _"]
 ) -> Iterator[tuple[int, Int64[np.ndarray, " _"]]]:
     """The places of keys, by partition, in ascending order in each."""
     partition = keys[places] % np.uint64(_PARTITIONS)
     order = np.argsort(partition, kind="stable")
     numbers, starts = np.unique(partition[order], return_index=True)
-    for number, part in zip(numbers.tolist(), np.split(places[order], starts[1:]), strict=False):
-        yield number, part
+    yield from zip(numbers.tolist(), np.split(places[order], starts[1:]), strict=False)

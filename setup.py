@@ -41,7 +41,7 @@ setup(
         "resiliparse>=1.0",
         "safetensors>=0.5",
         "scikit-learn>=1.6",
-        "sentencepiece>=0.2.1",
+        "sentencepiece>=0.2.3",
         "tensorboard>=2.19",
         f"tensorflow-cpu>=2.21; {X86}",
         f"tensorflow>=2.21; {NOT_X86}",

@@ -1,19 +1,24 @@
-"""Text to token ids and back, without loss."""
+"""Text to token ids and back."""
 
 from data.tokenizers.base import Tokenizer, TokenizerSpec
 from data.tokenizers.byte import Bytes, ByteTokenizer
 from data.tokenizers.character import Characters, CharacterTokenizer
+from data.tokenizers.hugging_face import HuggingFace, HuggingFaceTokenizer
 from data.tokenizers.saved import load_tokenizer
 from data.tokenizers.sentence_piece import SentencePiece, SentencePieceTokenizer
+from data.tokenizers.special import sentinels
 
 __all__ = [
     "ByteTokenizer",
     "Bytes",
     "CharacterTokenizer",
     "Characters",
+    "HuggingFace",
+    "HuggingFaceTokenizer",
     "SentencePiece",
     "SentencePieceTokenizer",
     "Tokenizer",
     "TokenizerSpec",
     "load_tokenizer",
+    "sentinels",
 ]

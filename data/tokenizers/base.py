@@ -8,7 +8,7 @@ from typing import Any, ClassVar, SupportsIndex
 
 import numpy as np
 from etils import epath
-from jaxtyping import Int32, Integer
+from jaxtyping import Bool, Int32, Integer
 
 from data import atomic
 
@@ -17,7 +17,7 @@ FILE = "tokenizer.json"
 
 
 class Tokenizer(abc.ABC):
-    """A trained tokenizer: immutable, and lossless on any text it accepts.
+    """A trained tokenizer: immutable, and lossless on any text it accepts unless its class says otherwise.
 
     Attributes:
       type: the name it is saved under.
@@ -33,6 +33,30 @@ class Tokenizer(abc.ABC):
     def vocab_size(self) -> int:
         """One more than the largest id."""
 
+    @property
+    def special(self) -> Mapping[str, int]:
+        """Reserved tokens, id by name: `<mask>`, `<extra_id_0>`, `<fim_prefix>`...
+
+        No text is encoded to one of them, not even their names. The separator is among them where it has a name.
+        Decoded, they stand for no text.
+        """
+        return {}
+
+    def begins_word(self) -> Bool[np.ndarray, " vocab"]:
+        """For each id, whether a word begins there and does not go on from the token before.
+
+        A token begins a word if its text begins with white space: the white space belongs to the word that follows.
+        Special tokens and the separator are words of their own. So the words of a stream are the runs from one such
+        token to before the next; the first token of a text begins one too, whatever it is. Tokenizers that mark
+        what does *not* begin a word, as BERT's does with `##`, go by their mark instead.
+
+        Raises:
+          ValueError: when the tokenizer marks neither.
+        """
+        alone = {self.separator, *self.special.values()}
+        begins = (i in alone or self.decode([i])[:1].isspace() for i in range(self.vocab_size))
+        return np.fromiter(begins, bool, self.vocab_size)
+
     @abc.abstractmethod
     def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
         """The ids of `text`, without a separator.
@@ -41,17 +65,32 @@ class Tokenizer(abc.ABC):
           ValueError: when the text has something the vocabulary lacks.
         """
 
-    def encode_batch(self, texts: Sequence[str]) -> list[Int32[np.ndarray, " tokens"]]:
-        """The ids of each text; faster than one call each where that can be."""
+    def encode_batch(self, texts: Sequence[str], threads: int | None = None) -> list[Int32[np.ndarray, " tokens"]]:
+        """The ids of each text; faster than one call each where that can be.
+
+        Args:
+          texts: the texts.
+          threads: at most so many at once; None for as many as there are cores. One is what a worker process
+            asks for that shares the machine with others. A tokenizer without threads takes no notice.
+        """
         return [self.encode(text) for text in texts]
 
     @abc.abstractmethod
     def decode(self, ids: Integer[np.ndarray, " tokens"] | Sequence[SupportsIndex]) -> str:
-        """The text of `ids`; separators stand for no text.
+        """The text of `ids`; separators and special tokens stand for no text.
 
         Raises:
           ValueError: when an id is outside the vocabulary.
         """
+
+    def piece(self, number: int) -> str:
+        """How a token is written in the vocabulary, for people; empty if the id stands for nothing."""
+        names = {i: name for name, i in self.special.items()}
+        return names.get(number) or self.decode([number])
+
+    def fallback(self) -> Bool[np.ndarray, " vocab"]:
+        """For each id, whether it stands for what has no piece: a byte of a byte fallback, or the unknown."""
+        return np.zeros(self.vocab_size, bool)
 
     @abc.abstractmethod
     def state(self) -> Mapping[str, Any]:

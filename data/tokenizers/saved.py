@@ -7,10 +7,11 @@ from etils import epath
 from data.tokenizers.base import FILE, FORMAT, Tokenizer
 from data.tokenizers.byte import ByteTokenizer
 from data.tokenizers.character import CharacterTokenizer
+from data.tokenizers.hugging_face import HuggingFaceTokenizer
 from data.tokenizers.sentence_piece import SentencePieceTokenizer
 
 _TYPES: dict[str, type[Tokenizer]] = {
-    kind.type: kind for kind in (ByteTokenizer, CharacterTokenizer, SentencePieceTokenizer)
+    kind.type: kind for kind in (ByteTokenizer, CharacterTokenizer, HuggingFaceTokenizer, SentencePieceTokenizer)
 }
 
 

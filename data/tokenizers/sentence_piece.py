@@ -14,13 +14,16 @@ from typing import Any, Literal, SupportsIndex
 import numpy as np
 import sentencepiece
 from etils import epath
-from jaxtyping import Int32, Integer
+from jaxtyping import Bool, Int32, Integer
 
 from data.tokenizers.base import Tokenizer, TokenizerSpec
+from data.tokenizers.special import check_names
 
 _MODEL = "tokenizer.model"
 _UNKNOWN = 0
 _SEPARATOR = 1
+_TAKEN = ("<unk>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)))
+_FIXED = len(_TAKEN)
 # SentencePiece writes a space as this character, and decodes it as one. A text that has the
 # character itself keeps it as the bytes of its UTF-8.
 _SPACE = "\u2581"
@@ -64,17 +67,30 @@ class SentencePieceTokenizer(Tokenizer):
     def encode(self, text: str) -> Int32[np.ndarray, " tokens"]:
         return self.encode_batch([text])[0]
 
-    def encode_batch(self, texts: Sequence[str]) -> list[Int32[np.ndarray, " tokens"]]:
-        parts = [text.split(_SPACE) for text in texts]
-        flat = list(itertools.chain.from_iterable(parts))
-        encoded = iter(self._processor.encode(flat, out_type=int))
-        return [self._joined([next(encoded) for _ in part]) for part in parts]
+    def encode_batch(self, texts: Sequence[str], threads: int | None = None) -> list[Int32[np.ndarray, " tokens"]]:
+        plain = [text for text in texts if _SPACE not in text]
+        encoded = iter(self._encode(plain, threads))
+        return [self._encode_in_parts(text, threads) if _SPACE in text else next(encoded) for text in texts]
 
-    def _joined(self, pieces: list[list[int]]) -> Int32[np.ndarray, " tokens"]:
-        arrays = [np.array(pieces[0], np.int32)]
-        for piece in pieces[1:]:
-            arrays += [self._space, np.array(piece, np.int32)]
-        return np.concatenate(arrays)
+    def _encode(self, texts: list[str], threads: int | None) -> list[Int32[np.ndarray, " tokens"]]:
+        return self._processor.encode(texts, return_type="numpy", num_threads=threads or -1)
+
+    def _encode_in_parts(self, text: str, threads: int | None) -> Int32[np.ndarray, " tokens"]:
+        """A text that has the library's mark for a space in it: what is between, and the mark as bytes."""
+        first, *others = self._encode(text.split(_SPACE), threads)
+        return np.concatenate([first, *itertools.chain.from_iterable((self._space, part) for part in others)])
+
+    @property
+    def special(self) -> Mapping[str, int]:
+        controls = filter(self._processor.is_control, range(self.vocab_size))
+        return {self._processor.id_to_piece(i): i for i in controls}
+
+    def piece(self, number: int) -> str:
+        return self._processor.id_to_piece(number)
+
+    def fallback(self) -> Bool[np.ndarray, " vocab"]:
+        flags = (self._processor.is_byte(i) or self._processor.is_unknown(i) for i in range(self.vocab_size))
+        return np.fromiter(flags, bool, self.vocab_size)
 
     def decode(self, ids: Integer[np.ndarray, " tokens"] | Sequence[SupportsIndex]) -> str:
         return self._processor.decode(self._checked(ids).tolist())
@@ -97,23 +113,38 @@ class SentencePieceTokenizer(Tokenizer):
 @dataclass(frozen=True)
 class SentencePiece(TokenizerSpec):
     """A vocabulary of `vocab` subwords: the separator, an id for the unknown that is never
-    used, 256 bytes for what has no subword, and the rest learned.
+    used, 256 bytes for what has no subword, reserved and user-defined ones, and the rest learned.
 
     Digits are tokens of their own, runs of spaces may be one, and nothing is normalised.
 
+    Attributes:
+      vocab: how many ids there are in all.
+      model_type: how subwords are learned.
+      special: names of reserved tokens, which no text is encoded to: `sentinels(100)`, `("<mask>",)`.
+      user_defined: what is always one token where it stands in a text, such as `("<b>", "\\begin")`.
+
     Raises:
-      ValueError: when `vocab` has no room for the bytes.
+      ValueError: when `vocab` has no room for the bytes and what is named, or a name cannot be had.
     """
 
     vocab: int = 4096
     model_type: Literal["bpe", "unigram"] = "bpe"
+    special: tuple[str, ...] = ()
+    user_defined: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.vocab <= 258:
+        fixed = _FIXED + len(self.special) + len(self.user_defined)
+        if self.vocab <= fixed:
             raise ValueError(
-                f"SentencePiece.vocab is {self.vocab}, but the bytes and the separator alone take"
-                " 258; choose more"
+                f"SentencePiece.vocab is {self.vocab}, but the bytes, the separator and the named tokens alone take"
+                f" {fixed}; choose more"
             )
+        check_names(self.special, "SentencePiece.special", _TAKEN)
+        check_names(self.user_defined, "SentencePiece.user_defined", (*_TAKEN, *self.special))
+        for name in (*self.special, *self.user_defined):
+            # The library's trainer would end a name at a null, and takes its mark for a space.
+            if {_SPACE, "\0"} & set(name):
+                raise ValueError(f"SentencePiece cannot name a token {name!r}: it has a null or {_SPACE!r} in it")
         if self.model_type not in ("bpe", "unigram"):
             raise ValueError(
                 f"SentencePiece.model_type is {self.model_type!r}, but must be 'bpe' or 'unigram'"
@@ -138,6 +169,8 @@ class SentencePiece(TokenizerSpec):
                 allow_whitespace_only_pieces=True,
                 split_digits=True,
                 character_coverage=0.9995,
+                control_symbols=list(self.special),
+                user_defined_symbols=[name.replace(" ", _SPACE) for name in self.user_defined],
                 unk_id=_UNKNOWN,
                 eos_id=_SEPARATOR,
                 bos_id=-1,

@@ -101,7 +101,7 @@ def test_another_recipe_is_refused_by_naming_the_difference(
     prepare(recipe(source), tmp_path / "out", lambda line: None)
     for changed, message in (
         ({"split": HashSplit(0.3)}, "recipe.split.fraction is 0.2 there, 0.3 here"),
-        ({"tokenizer": Characters()}, r"recipe.tokenizer is Bytes\(\) there, Characters\(\) here"),
+        ({"tokenizer": Characters()}, r"recipe.tokenizer is Bytes\(special=\(\)\) there, Characters\(\) here"),
         ({"transforms": (Clean(),)}, r"recipe.transforms is \(Clean\(\), .* there, \(Clean\(\)\)"),
         (
             {"transforms": (Clean(), ExactDeduplicate(), MinLength(61))},

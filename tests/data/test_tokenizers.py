@@ -1,6 +1,8 @@
 """Tokenizers lose nothing, agree with themselves after loading, and refuse what is broken."""
 
+import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from pydoc_data.topics import topics
 
@@ -15,6 +17,7 @@ from data.tokenizers import (
     SentencePiece,
     Tokenizer,
     load_tokenizer,
+    sentinels,
 )
 
 TEXTS = [
@@ -89,6 +92,76 @@ def test_long_lines_are_trained_on() -> None:
     assert tokenizer.encode("\u03b1\u03b2\u03b3").size < 5
 
 
+NAMED = (*sentinels(2), "<mask>", 'quoted "," name')
+
+
+@pytest.fixture(scope="module", params=["bpe", "unigram", "bytes"])
+def named(request: pytest.FixtureRequest) -> Tokenizer:
+    if request.param == "bytes":
+        return Bytes(special=NAMED).train(TEXTS)
+    return SentencePiece(500, request.param, special=NAMED, user_defined=("for loop", "<b>")).train(TEXTS)
+
+
+def test_special_tokens_stand_for_no_text_and_no_text_for_them(named: Tokenizer, tmp_path: Path) -> None:
+    ids = [named.special[name] for name in NAMED]
+    assert ids == list(range(ids[0], ids[0] + len(NAMED))) and max(ids) < named.vocab_size
+    text = "".join(NAMED) + "</s> text, <mask>"
+    encoded = named.encode(text)
+    assert not {*ids, named.separator} & set(encoded.tolist())
+    assert named.decode(encoded) == text
+    assert named.decode([*ids[:2], *encoded, *ids[2:], named.separator]) == text
+    named.save(tmp_path)
+    assert load_tokenizer(tmp_path).special == named.special
+    plain = Bytes().train([]) if named.type == "bytes" else SentencePiece(500).train(TEXTS)
+    assert not set(NAMED) & set(plain.special) and plain.hash != named.hash
+
+
+def test_what_the_user_defines_is_one_token() -> None:
+    tokenizer = SentencePiece(500, user_defined=("for loop", "\n\n\n", "<b>", ",")).train(TEXTS)
+    for text in ("for loop", "\n\n\n", "<b>", ","):
+        assert tokenizer.encode(text).size == 1
+        assert tokenizer.encode(f"A{text}A").size == tokenizer.encode("A").size * 2 + 1
+        assert tokenizer.decode(tokenizer.encode(f"A{text}A")) == f"A{text}A"
+
+
+def test_words_begin_with_their_white_space(named: Tokenizer) -> None:
+    begins = named.begins_word()
+    text = "Tokenizers 'split'\twords,\n\n  or\u00e9 12 not"
+    ids = named.encode(text)
+    starts = [0, *(np.flatnonzero(begins[ids[1:]]) + 1), ids.size]
+    words = [named.decode(ids[a:b]) for a, b in itertools.pairwise(starts)]
+    assert "".join(words) == text
+    # Some white space may be a word of its own, but no word has any but in front.
+    assert [w.strip() for w in words if w.strip()] == text.split()
+    assert all(w[0].isspace() for w in words[1:])
+    assert begins[[*named.special.values(), named.separator]].all()
+    assert begins.shape == (named.vocab_size,) and begins.dtype == bool
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SentencePiece(special=("<unk>",)), "special has '<unk>', which names another token"),
+        (lambda: SentencePiece(special=("<m>",), user_defined=("<m>",)), "user_defined has '<m>', which names another"),
+        (lambda: SentencePiece(user_defined=("<0x0A>",)), "user_defined has '<0x0A>', which names another"),
+        (lambda: SentencePiece(special=("a\u2581b",)), "cannot name a token 'a\u2581b'"),
+        (lambda: SentencePiece(vocab=261, special=sentinels(3)), "vocab is 261, .* take 261; choose more"),
+        (lambda: Bytes(special=("a", "a")), "Bytes.special has 'a', which names another token"),
+        (lambda: Bytes(special=("",)), "Bytes.special has an empty name"),
+        (lambda: sentinels(-1), "sentinels is -1, but must be 0 or more"),
+    ],
+)
+def test_names_that_cannot_be_had(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_characters_begin_words_at_white_space() -> None:
+    tokenizer = Characters().train(["ab \n\u00a0"])
+    assert tokenizer.begins_word().tolist() == [c.isspace() for c in tokenizer.alphabet]
+    assert tokenizer.special == {}
+
+
 def test_bytes_are_utf8() -> None:
     tokenizer = Bytes().train([])
     assert tokenizer.vocab_size == 257 and tokenizer.separator == 256
@@ -155,7 +228,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
         load_tokenizer(tmp_path)
     record = json.loads(description.read_text())
     for change, message in (
-        ({"type": "words"}, "has type 'words', but the types are bytes, characters, sentencepiece"),
+        ({"type": "words"}, "has type 'words', but the types are bytes, characters, huggingface, sentencepiece"),
         ({"format": 9}, "has tokenizer format 9, but this code reads 1"),
         ({"type": "bytes"}, "is corrupt: the tokenizer's hash is"),
         ({"type": "characters", "state": {"alphabet": "ba"}}, "is corrupt: an alphabet must be"),

@@ -17,9 +17,9 @@ decoder alone; for an encoder-decoder these two give `source` and `source_segmen
 others are the decoder's, as long as a target can be. Only with `MaskedLM` an input stands at its
 own target's place: it is that token, or what hides it.
 
-`segment_ids` and `positions` are there when packing keeps documents apart. A separator is the
-last target of one document and the first input of the next, whose first token it predicts: a
-segment begins where the input is a separator.
+`segment_ids` and `positions` are there when packing keeps documents apart. A separator is the last
+target of one document and the first input of the next, whose first token it predicts: a segment
+begins where the input is a separator.
 """
 
 import numpy as np

@@ -14,6 +14,7 @@ from data.packing import RowTable
 from data.store import TokenStore
 from data.timeline import Timeline
 from data.tokenizers import Tokenizer, load_tokenizer
+from data.verified import verify_once
 
 FORMAT = 2
 MARKER = "prepared.json"
@@ -55,7 +56,8 @@ class Prepared:
 
         Raises:
           FileNotFoundError: when it is not there or not finished.
-          ValueError: when a part of it is corrupt, or of another tokenizer than the rest.
+          ValueError: when a part of it is corrupt, or of another tokenizer than the rest. Tokens are hashed where
+            `verify_once` finds that worth it.
         """
         directory = epath.Path(directory)
         read_marker(directory)
@@ -67,6 +69,7 @@ class Prepared:
                     f"{store.directory} was written by the tokenizer {store.tokenizer[:12]}...,"
                     f" but {directory / 'tokenizer'} is {tokenizer.hash[:12]}..."
                 )
+            verify_once(store)
         try:
             card = json.loads((directory / CARD).read_text())
         except FileNotFoundError:

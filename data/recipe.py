@@ -17,6 +17,7 @@ from data.sources import Source
 from data.spec import describe
 from data.split import Split
 from data.stages import train_tokenizer, write_stores
+from data.tokenization.report import section
 from data.tokenizers import TokenizerSpec
 
 CORPUS = "corpus"
@@ -49,7 +50,8 @@ class Recipe(DataSpec):
 
     def identity(self) -> dict[str, Any]:
         own = {key: value for key, value in self.curation.identity().items() if key != "recipe"}
-        return {"recipe": describe(self, locations=False), **own}
+        recipe = {**describe(self, locations=False), "tokenizer": self.tokenizer.identity()}
+        return {"recipe": recipe, **own}
 
     def prepare(self, directory: epath.PathLike, log: Callable[[str], None] = print) -> Prepared:
         """Prepares the corpus in `directory`, or opens it there if this was done before.
@@ -100,8 +102,9 @@ class Recipe(DataSpec):
         tokenizer = train_tokenizer(
             self.tokenizer, self.split, corpus.documents(), corpus.characters, into / "tokenizer", log
         )
-        stores = write_stores(tokenizer, self.split, corpus, into, log)
-        write_card(into, make_card(own, corpus.report, corpus.marker["shards"], tokenizer, stores))
+        tokenized = write_stores(tokenizer, self.split, corpus, into, log)
+        card = make_card(own, corpus.report, corpus.marker["shards"], tokenizer, tokenized.stores)
+        write_card(into, card | {"sections": [section(tokenized.report)]})
         atomic.write_text(into / MARKER, json.dumps({"format": FORMAT} | own, indent=1) + "\n")
 
 

@@ -10,8 +10,7 @@ from data.curation.curation import CuratedCorpus
 from data.document import Document
 from data.sources import CuratedDocuments
 from data.split import Split
-from data.store import TokenStore
-from data.tokenization.engine import clean, tokenize
+from data.tokenization.engine import Tokenized, clean, tokenize
 from data.tokenization.shard_work import Job
 from data.tokenizers import Tokenizer, TokenizerSpec
 
@@ -58,7 +57,7 @@ def train_tokenizer(
 
 def write_stores(
     tokenizer: Tokenizer, split: Split, corpus: CuratedCorpus, into: epath.Path, log: Log
-) -> dict[str, TokenStore]:
+) -> Tokenized:
     """Tokenizes `corpus` into the stores `into/train` and `into/validation`, by the tokenizer in `into/tokenizer`.
 
     Raises:
@@ -67,7 +66,7 @@ def write_stores(
     job = Job(CuratedDocuments(corpus.directory), split, str(into), tokenizer.hash)
     tokenized = tokenize(job, tokenizer, 1, log)
     clean(job)
-    return tokenized.stores
+    return tokenized
 
 
 def _is_sampled(document: Document, share: float) -> bool:

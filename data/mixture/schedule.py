@@ -72,7 +72,7 @@ def schedule(parts: Sequence[Candidate], batch: int, steps: int) -> Timeline:
     return Timeline(batch, stages)
 
 
-def _allowed(parts: Sequence[Candidate], read: Sequence[int], rows: Sequence[int]) -> tuple[float, int]:
+def _allowed(parts: Sequence[Candidate], read: Sequence[int], rows: Sequence[int]) -> tuple[int | float, int]:
     """How many blocks may be read until a part is used up, and which part that is."""
     left = [
         ((part.limit - done) // row, index)

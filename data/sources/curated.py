@@ -31,12 +31,12 @@ class CuratedDocuments(Source):
     path: str | os.PathLike[str] = field(metadata=LOCATION)
 
     def shards(self) -> tuple[Shard, ...]:
-        if not self._is_corpus():
+        if not self.is_corpus():
             return self._lines().shards()
         return tuple(Shard(entry["name"]) for entry in self._entries())
 
     def read(self, shard: Shard) -> Iterator[Record]:
-        if not self._is_corpus():
+        if not self.is_corpus():
             yield from map(_lifted, self._lines().read(shard))
             return
         path = epath.Path(self.path) / "documents" / shard.name
@@ -46,14 +46,15 @@ class CuratedDocuments(Source):
             yield BadRecord(str(path), "damaged archive", str(error))
 
     def fingerprint(self) -> str:
-        if not self._is_corpus():
+        if not self.is_corpus():
             return self._lines().fingerprint()
         digest = hashlib.sha256()
         for entry in self._entries():
             digest.update(f"{entry['name']} {entry['sha256']}\n".encode())
         return digest.hexdigest()
 
-    def _is_corpus(self) -> bool:
+    def is_corpus(self) -> bool:
+        """Whether it is a curated corpus rather than files of JSON lines."""
         return (epath.Path(self.path) / "curated.json").exists()
 
     def _entries(self) -> list[Mapping[str, str]]:

@@ -152,12 +152,14 @@ def _matching(directory: epath.Path, patterns: tuple[str, ...]) -> Iterator[epat
                 yield from _matching(path, tuple(rest))
 
 
-def _below(directory: epath.Path) -> Iterator[epath.Path]:
+def _below(directory: epath.Path, above: frozenset[str] = frozenset()) -> Iterator[epath.Path]:
+    above |= {os.path.realpath(directory)}
     for path in directory.iterdir():
-        if path.is_dir():
-            yield from _below(path)
-        else:
+        if not path.is_dir():
             yield path
+        # What a link to a folder above leads to is read there, and would be read without end here.
+        elif os.path.realpath(path) not in above:
+            yield from _below(path, above)
 
 
 def _is_hidden(name: str) -> bool:

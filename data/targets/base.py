@@ -71,8 +71,7 @@ class Targets(abc.ABC):
         """The arrays of a batch; with `segments`, of rows whose documents are kept apart.
 
         Raises:
-          ValueError: when a row of `sequence` has no room for what this choice adds to one, or the choice cannot
-            keep documents apart.
+          ValueError: when a row of `sequence` has no room for what this choice adds to one.
         """
 
     @abc.abstractmethod

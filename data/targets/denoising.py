@@ -20,7 +20,8 @@ from data.tokenizers import Tokenizer, sentinels
 class Denoising(Targets):
     """One of several denoisers for each row, all alike likely, and a layout.
 
-    A row is one example, as T5's is: its documents are told apart by their separators alone.
+    A row is one example, as T5's is: documents that share it are told apart by their separators alone. So packing
+    must not keep them apart, unless each has a row of its own.
     """
 
     layout: Layout
@@ -34,8 +35,6 @@ class Denoising(Targets):
         return max(self.lengths(sequence))
 
     def fields(self, sequence: int, segments: bool = False) -> dict[str, Field]:
-        if segments:
-            raise ValueError(self._refusal())
         return self.layout.fields(sequence, self._longest_target(sequence))
 
     def start(self, tokenizer: Tokenizer, sequence: int) -> MakeBatch:
@@ -63,12 +62,6 @@ class Denoising(Targets):
         lengths = self.lengths(sequence)
         return max(denoiser.lengths(length).target for denoiser, length in zip(self.mixture, lengths, strict=True))
 
-    def _refusal(self) -> str:
-        return (
-            f"{type(self).__name__} makes one example of a row and cannot keep its documents apart; let rows come"
-            " without segments"
-        )
-
 
 class _Maker:
     """Makes batches with the tokens that a tokenizer has for it."""
@@ -92,8 +85,11 @@ class _Maker:
         self._modes = np.array([ids.get(denoiser.mode, -1) for denoiser in spec.mixture], np.int32)
 
     def __call__(self, rows: Rows, keys: UInt64[np.ndarray, " rows"]) -> Batch:
-        if rows.segment_ids is not None:
-            raise ValueError(self._spec._refusal())
+        if rows.segment_ids is not None and rows.segment_ids.max(initial=0) > 1:
+            raise ValueError(
+                f"{type(self._spec).__name__} makes one example of a row and cannot keep documents apart, but a row"
+                f" has {rows.segment_ids.max()} of them; pack with Windows(), or with Padded() to have one in each"
+            )
         drawn = Draws(keys, 2).first(2)
         which = below(drawn[:, 0], len(self._marked))
         length = np.minimum((rows.weights > 0).sum(axis=1), self._lengths[which])

@@ -10,11 +10,12 @@ from typing import Any
 from etils import epath
 
 from data import atomic
+from data.census import Census
 from data.pool import run_all
 from data.progress import Progress
 from data.sources.base import Shard
 from data.store import ShardEntry, StoreIndex, TokenStore, finish_index
-from data.tokenization.report import REPORT, REPORT_PAGE, make_report, markdown
+from data.tokenization.report import REPORT, make_report
 from data.tokenization.shard_work import PARTS, WORK, Bad, Job, check_shard, count_characters, tokenize_shard
 from data.tokenization.tally import Tally
 from data.tokenizers import Tokenizer
@@ -24,10 +25,12 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Tokenized:
-    """What came of it: the stores by part, and the report."""
+    """What came of it: the stores by part, the report, who the documents are from, and what could not be read."""
 
     stores: dict[str, TokenStore]
     report: dict[str, Any]
+    census: Census
+    bad: Bad
 
 
 def tokenize(job: Job, tokenizer: Tokenizer, workers: int, log: Log) -> Tokenized:
@@ -55,19 +58,17 @@ def tokenize(job: Job, tokenizer: Tokenizer, workers: int, log: Log) -> Tokenize
     shards = job.source.shards()
     if workers > 1 and len(shards) > 1:
         job = dataclasses.replace(job, threads=1)
-    before = _characters(job, shards, workers, log)
+    before = characters_before(job, shards, workers, log)
     left = _unfinished(job, shards, workers, log)
     pieces = [(job, number, shards[number], before[-1], before[number]) for number in left]
     with Progress("data: tokenizing", len(pieces), log) as progress:
         for _, (documents, tokens) in run_all(tokenize_shard, pieces, workers):
             progress.advance(documents=documents, tokens=tokens)
-    stores, tally = _finish(job, shards, tokenizer, log)
-    report = make_report(tokenizer, tally)
-    atomic.write_text(directory / REPORT, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    atomic.write_text(directory / REPORT_PAGE, markdown(report))
-    amounts = (f"{len(s):,} tokens of {s.documents:,} documents for {p}" for p, s in stores.items())
+    tokenized = _finish(job, shards, tokenizer, log)
+    atomic.write_text(directory / REPORT, json.dumps(tokenized.report, indent=1, ensure_ascii=False) + "\n")
+    amounts = (f"{len(s):,} tokens of {s.documents:,} documents for {p}" for p, s in tokenized.stores.items())
     log(f"data: tokenized {', '.join(amounts)} in {time.perf_counter() - began:.1f} s, wrote train/ and validation/")
-    return Tokenized(stores, report)
+    return tokenized
 
 
 def clean(job: Job) -> None:
@@ -75,8 +76,15 @@ def clean(job: Job) -> None:
     (epath.Path(job.directory) / WORK).rmtree(missing_ok=True)
 
 
-def _characters(job: Job, shards: tuple[Shard, ...], workers: int, log: Log) -> list[int]:
-    """How many characters come before each shard, and last how many there are; zeros if the split does not ask."""
+def characters_before(job: Job, shards: tuple[Shard, ...], workers: int, log: Log) -> list[int]:
+    """How many characters come before each shard, and last how many there are; zeros if the split does not ask.
+
+    What was counted in an earlier call is not counted again.
+
+    Raises:
+      ValueError: when a record cannot be read and may not be skipped.
+      RuntimeError: when a worker process dies.
+    """
     if not job.split.counts_characters:
         return [0] * (len(shards) + 1)
     paths = [job.mark(number).with_suffix(".characters") for number in range(len(shards))]
@@ -106,21 +114,20 @@ def _unfinished(job: Job, shards: tuple[Shard, ...], workers: int, log: Log) -> 
     return [number for number in range(len(shards)) if number not in sound]
 
 
-def _finish(
-    job: Job, shards: tuple[Shard, ...], tokenizer: Tokenizer, log: Log
-) -> tuple[dict[str, TokenStore], Tally]:
-    tally, bad = Tally(tokenizer.vocab_size), Bad()
+def _finish(job: Job, shards: tuple[Shard, ...], tokenizer: Tokenizer, log: Log) -> Tokenized:
+    """Adds up the accounts of the shards, in their order, and makes the shards stores by writing their indexes."""
+    tally, census, bad = Tally(tokenizer.vocab_size), Census(), Bad()
     entries: dict[str, list[ShardEntry]] = {part: [] for part in PARTS}
     for number in range(len(shards)):
         mark = json.loads(job.mark(number).read_text())
         for part in PARTS:
             entries[part].append(ShardEntry(**mark[part]))
         tally.merge(mark["tally"])
+        census.merge(mark["census"])
         bad.merge(**mark["bad"])
-    documents = tally.totals()["documents"]
     if skipped := sum(bad.problems.values()):
         log(f"data: {skipped:,} records cannot be read and are left out; the first: {bad.first}")
-        job.bad_input.settle(skipped, documents + skipped, bad.first)
+        job.bad_input.settle(skipped, census.documents + skipped, bad.first)
     counts = {part: sum(entry.documents for entry in entries[part]) for part in PARTS}
     for part in PARTS:
         if not any(entry.tokens for entry in entries[part]):
@@ -134,4 +141,4 @@ def _finish(
         index = StoreIndex(tokenizer.vocab_size, tokenizer.hash, tokenizer.separator, tuple(entries[part]))
         finish_index(directory, index)
         stores[part] = TokenStore(directory)
-    return stores, tally
+    return Tokenized(stores, make_report(tokenizer, tally), census, bad)

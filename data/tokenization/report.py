@@ -5,17 +5,20 @@ what is not white space; for languages that are written without it, it is the to
 much, and they are told apart.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from data.table import Table
 from data.tokenization.tally import Tally, named
 from data.tokenizers import Tokenizer
 
 REPORT = "tokenizer_report.json"
-REPORT_PAGE = "tokenizer_report.md"
 _LARGEST = 50
 _EXAMPLES = 20
+_NOTE = (
+    "Fertility is the mean number of tokens of a word, a run of what is not white space (Rust et al., 2021); of a"
+    " character in languages written without it."
+)
 
 
 def make_report(tokenizer: Tokenizer, tally: Tally) -> dict[str, Any]:
@@ -49,36 +52,24 @@ def make_report(tokenizer: Tokenizer, tally: Tally) -> dict[str, Any]:
     }
 
 
-def markdown(report: Mapping[str, Any]) -> str:
-    """The report as a section of Markdown."""
-    tokenizer, every, trip = report["tokenizer"], report["all"], report["round_trip"]
-    used = report["pieces"] - report["unused"]["count"]
-    lines = [
-        "# Tokenizer report",
-        "",
-        f"A {tokenizer['type']} tokenizer with {tokenizer['vocab_size']:,} ids, of which {tokenizer['special']:,} are"
-        f" special; hash `{tokenizer['hash'][:16]}`.",
-        "",
-        f"- {every['bytes_per_token']:.3f} bytes of text a token, over {every['tokens']:,} tokens of"
-        f" {every['documents']:,} documents",
-        f"- {every['fallback_share']:.4%} of tokens stand for what has no piece (bytes of a fallback, the unknown)",
-        f"- {used:,} of {report['pieces']:,} pieces are used; never used, for example:"
-        f" {_listed(report['unused']['first'])}",
-        f"- longest pieces: {_listed(report['longest'])}",
-        f"- {trip['unchanged']:,} of {trip['texts']:,} texts come back unchanged after encoding and decoding",
+def section(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The report as a section of a data card."""
+    every, unused, trip = report["all"], report["unused"], report["round_trip"]
+    facts = [
+        ("Bytes of text a token", every["bytes_per_token"]),
+        ("% of tokens that stand for what has no piece", 100 * every["fallback_share"]),
+        ("Pieces, special tokens and fallback apart", report["pieces"]),
+        ("Pieces that are never used", unused["count"]),
+        ("Never used, for example", _listed(unused["first"])),
+        ("Longest pieces", _listed(report["longest"])),
+        ("Texts encoded and decoded to try", trip["texts"]),
+        ("Texts that came back unchanged", trip["unchanged"]),
     ]
     if changed := trip["first_changed"]:
-        lines.append(f"  - {_code(changed['id'])}: {_code(changed['before'])} comes back as {_code(changed['after'])}")
-    for title, groups in (("language", report["languages"]), ("domain", report["domains"])):
-        lines += ["", f"## By {title}", "", *_table(title, groups["largest"])]
-        if groups["more"]:
-            lines += ["", f"and {groups['more']:,} more with fewer tokens."]
-    lines += [
-        "",
-        "Fertility: mean number of tokens of a word, a run of what is not white space (Rust et al., 2021); of a"
-        " character in languages written without it.",
-    ]
-    return "\n".join(lines) + "\n"
+        facts.append((f"A text that did not: {changed['id']}", _listed([changed["before"], changed["after"]])))
+    tables = [Table("", ("", "Value"), tuple(facts))]
+    tables += [_table(name, report[f"{name}s"]) for name in ("language", "domain")]
+    return {"title": "Tokenizer", "tables": [table.to_json() for table in tables]}
 
 
 def _groups(groups: Mapping[str, Sequence[int]]) -> dict[str, Any]:
@@ -103,27 +94,16 @@ def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = [
-        f"| {title} | documents | tokens | bytes a token | tokens a word | tokens a character | fallback |",
-        "|---|--:|--:|--:|--:|--:|--:|",
-    ]
-    for row in rows:
-        fertility = [row["tokens_per_word"], row["tokens_per_character"]]
-        lines.append(
-            f"| {_code(row['name'])} | {row['documents']:,} | {row['tokens']:,} | {row['bytes_per_token']:.3f} |"
-            f" {' | '.join('' if it is None else f'{it:.3f}' for it in fertility)} | {row['fallback_share']:.4%} |"
-        )
-    return lines
+def _table(name: str, groups: Mapping[str, Any]) -> Table:
+    header = (
+        name.capitalize(), "Documents", "Tokens", "Bytes a token", "Tokens a word", "Tokens a character", "% fallback"
+    )  # fmt: skip
+    keys = ("name", "documents", "tokens", "bytes_per_token", "tokens_per_word", "tokens_per_character")
+    rows = [(*(row[key] for key in keys), 100 * row["fallback_share"]) for row in groups["largest"]]
+    more = f" {groups['more']:,} more have fewer tokens." if groups["more"] else ""
+    return Table(f"By {name}", header, tuple(rows), bars="Tokens", note=_NOTE + more)
 
 
 def _listed(pieces: Sequence[str]) -> str:
-    return ", ".join(map(_code, pieces)) or "none"
-
-
-def _code(text: str) -> str:
-    """Text of the corpus as code, so that nothing in it is read as Markdown or HTML."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
-    pad = " " if shown.startswith("`") or shown.endswith("`") or shown != shown.strip() else ""
-    return f"{fence}{pad}{shown}{pad}{fence}".replace("|", "\\|")
+    """Pieces of text in quotes, so that white space in them is seen."""
+    return ", ".join(map(repr, pieces)) or "none"

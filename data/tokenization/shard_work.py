@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 from etils import epath
 
 from data import atomic
+from data.census import Census
 from data.curation import BadInput, Refuse
 from data.document import Document
 from data.sources.base import BadRecord, Record, Shard, Source
@@ -75,7 +77,7 @@ def count_characters(job: Job, shard: Shard, path: epath.Path) -> int:
       ValueError: when a record cannot be read and may not be skipped.
     """
     documents = characters = 0
-    for document in _readable(job.source.read(shard), job.bad_input, Bad()):
+    for document in readable(job.source.read(shard), job.bad_input, Bad()):
         documents += 1
         characters += len(document.text)
     atomic.write_text(path, json.dumps({"characters": characters}) + "\n")
@@ -94,15 +96,14 @@ def tokenize_shard(job: Job, number: int, shard: Shard, characters: int, before:
     Raises:
       ValueError: when a record cannot be read and may not be skipped, or a text cannot be encoded.
     """
-    tokenizer = _tokenizer(str(epath.Path(job.directory) / "tokenizer"), job.tokenizer)
-    fallback = tokenizer.fallback()
+    tokenizer, fallback = _tokenizer(str(epath.Path(job.directory) / "tokenizer"), job.tokenizer)
     writers = {
         part: ShardWriter(epath.Path(job.directory) / part, number, tokenizer.vocab_size, tokenizer.separator)
         for part in PARTS
     }
-    tally, bad = Tally(tokenizer.vocab_size), Bad()
+    tally, census, bad = Tally(tokenizer.vocab_size), Census(), Bad()
     try:
-        documents = _readable(job.source.read(shard), job.bad_input, bad)
+        documents = census.counting(readable(job.source.read(shard), job.bad_input, bad))
         for batch in _batches(job.split.divide(documents, characters, before)):
             texts = [document.text for _, document in batch]
             encoded = tokenizer.encode_batch(texts, job.threads)
@@ -110,7 +111,7 @@ def tokenize_shard(job: Job, number: int, shard: Shard, characters: int, before:
             for part, writer in writers.items():
                 own = [i for i, (its, _) in enumerate(batch) if its == part]
                 writer.append([encoded[i] for i in own], [sizes[i] for i in own])
-            tally.add([document for _, document in batch], encoded, sizes, fallback if fallback.any() else None)
+            tally.add([document for _, document in batch], encoded, sizes, fallback)
             for _, document in batch:
                 if not tally.wants_more():
                     break
@@ -120,7 +121,8 @@ def tokenize_shard(job: Job, number: int, shard: Shard, characters: int, before:
         for writer in writers.values():
             writer.discard()
         raise
-    mark = {"shard": shard.name, "tokenizer": job.tokenizer, "bad": asdict(bad), **entries, "tally": tally.to_json()}
+    mark = {"shard": shard.name, "tokenizer": job.tokenizer, "bad": asdict(bad), **entries}
+    mark |= {"tally": tally.to_json(), "census": census.to_json()}
     atomic.write_text(job.mark(number), json.dumps(mark, ensure_ascii=False) + "\n")
     return sum(e["documents"] for e in entries.values()), sum(e["tokens"] for e in entries.values())
 
@@ -155,15 +157,24 @@ def sha256(path: epath.Path) -> str:
 
 
 @functools.lru_cache(1)
-def _tokenizer(directory: str, expected: str) -> Tokenizer:
-    """Read once in each process; the hash tells one corpus's from another's."""
+def _tokenizer(directory: str, expected: str) -> tuple[Tokenizer, np.ndarray | None]:
+    """The tokenizer and which of its ids fall back, if any do: read once in each process.
+
+    The hash tells one corpus's tokenizer from another's.
+    """
     tokenizer = load_tokenizer(directory)
     if tokenizer.hash != expected:
         raise ValueError(f"{directory} holds the tokenizer {tokenizer.hash[:12]}..., not {expected[:12]}... any more")
-    return tokenizer
+    fallback = tokenizer.fallback()
+    return tokenizer, fallback if fallback.any() else None
 
 
-def _readable(records: Iterable[Record], bad_input: BadInput, bad: Bad) -> Iterator[Document]:
+def readable(records: Iterable[Record], bad_input: BadInput, bad: Bad) -> Iterator[Document]:
+    """The documents among the records; the others are counted in `bad`.
+
+    Raises:
+      ValueError: when a record cannot be read and may not be skipped.
+    """
     for record in records:
         if isinstance(record, BadRecord):
             bad_input.meet(record)

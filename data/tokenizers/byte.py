@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 from etils import epath
@@ -63,8 +63,6 @@ class Bytes(TokenizerSpec):
     Raises:
       ValueError: when a name is empty or given twice.
     """
-
-    is_trained: ClassVar[bool] = False
 
     special: tuple[str, ...] = ()
 

@@ -9,6 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 from etils import epath
@@ -160,6 +163,18 @@ def test_memory_does_not_grow_with_the_documents(tmp_path: Path) -> None:
     small, large = (peak_growth(code.format(str(tmp_path / f"{n}.jsonl.gz"), t)) for n, t in ((0, 1_000), (1, 5_000)))
     # The larger file has 40 MB more of text.
     assert large < small + 8 and large < 32
+
+
+@linux
+def test_memory_does_not_grow_with_a_row_group(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    for rows in (5_000, 20_000):
+        table = pa.table({"text": [noise.bytes(1000).hex() for _ in range(rows)]})
+        pq.write_table(table, tmp_path / f"{rows}.parquet", row_group_size=rows)
+    code = "assert sum(1 for _ in Parquet({!r}).documents()) == {}"
+    small, large = (peak_growth(code.format(str(tmp_path / f"{n}.parquet"), n)) for n in (5_000, 20_000))
+    # The larger file has 30 MB more of text. Arrow itself is part of both.
+    assert large < small + 8
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])

@@ -156,10 +156,17 @@ def _call(described: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, Mapping) and "type" in value:
-        return f"{value['type']}(...)" if len(value) > 1 else f"{value['type']}()"
-    shown = repr(value)
+    shown = _shown(value)
     return shown if len(shown) <= 60 else f"{shown[:57]}..."
+
+
+def _shown(value: Any) -> str:
+    """JSON values as the constructor call that they stand for."""
+    if isinstance(value, Mapping) and "type" in value:
+        return f"{value['type']}({', '.join(f'{k}={_shown(v)}' for k, v in value.items() if k != 'type')})"
+    if isinstance(value, list):
+        return f"({', '.join(map(_shown, value))})"
+    return repr(value)
 
 
 def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:

@@ -59,13 +59,16 @@ class Clusters(Join):
     def resolve(self, shards: Sequence[Mapping[str, np.ndarray]]) -> list[Sequence[bool]]:
         masks = [shard["signed"] for shard in shards]
         filled = [shard for shard in shards if int(shard["bands"])]
-        forest = np.zeros((2, 0), np.int64)
-        for number in range(int(filled[0]["bands"]) if filled else 0):
-            links = equal_neighbours(_joined(filled, band_name(number), np.uint64))
-            forest = spanning_forest(np.concatenate([forest, links], axis=1))
         signed = np.concatenate([np.zeros(0, bool), *masks])
+        first = np.arange(np.count_nonzero(signed))
+        for number in range(int(filled[0]["bands"]) if filled else 0):
+            links = first[equal_neighbours(_joined(filled, band_name(number), np.uint64))]
+            # Most bands repeat what the first of them said.
+            root, joins = spanning_forest(links[:, links[0] != links[1]])
+            first[joins] = root
+            first = first[first]
         repeated = np.zeros(signed.size, bool)
-        repeated[np.flatnonzero(signed)[forest[1]]] = True
+        repeated[signed] = first != np.arange(first.size)
         return [part.tolist() for part in Parts(repeated, np.array([mask.size for mask in masks], np.int64))]
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 from urllib.parse import SplitResult, urlsplit
 
 from etils import epath
@@ -13,6 +14,8 @@ from data.curation.robots_txt import Robots
 from data.curation.transform import DocumentTransform, Verdict
 from data.curation.unknown import DropUnknown, Unknown
 from data.document import Document
+from data.pinned_file import PinnedFile
+from data.sources.files import decode
 
 _NOT_KNOWN = "no robots.txt known"
 _OPEN_FILES = 1024
@@ -40,13 +43,13 @@ class DeniedDomains(RobotsRule):
     """Denies what lies on a list of domains, or below one of them.
 
     Attributes:
-      path: a text file with a domain a line; `#` starts a comment.
+      file: text with a domain a line; `#` starts a comment.
     """
 
-    path: str
+    file: PinnedFile
 
     def start(self) -> Objection:
-        lines = epath.Path(self.path).read_text().splitlines()
+        lines = decode(self.file.read(), str(self.file.path)).splitlines()
         denied = {name for line in lines if (name := line.partition("#")[0].strip().lower().strip("."))}
 
         def object_to(document: Document, url: SplitResult) -> str | None:
@@ -141,6 +144,8 @@ class RobotsPolicy(DocumentTransform):
       no_url: what becomes of documents without an address.
       no_robots: what becomes of documents of a host whose robots.txt is not known.
     """
+
+    SECTION: ClassVar[str] = "Licences and robots"
 
     rules: tuple[RobotsRule, ...]
     url_key: str = "url"

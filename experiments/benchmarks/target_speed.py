@@ -30,7 +30,7 @@ from data.training import Format
 
 SEQUENCE = 1024
 BATCH = 128
-# Timed at a time: enough for a second or so.
+# Tokens timed at a time, at most: enough for a second or so.
 _TURN = 8_000_000
 _DOCUMENT = 1000
 _WORD = 6
@@ -71,7 +71,7 @@ def _turn(store: TokenStore, tokenizer: Tokenizer, form: Format) -> tuple[float,
     batches = TrainPipeline(plan, [table], form.maker(tokenizer)).from_step(0)
     for _ in range(10):
         next(batches)
-    steps = _TURN // (BATCH * form.length)
+    steps = max(1, min(_TURN, len(store)) // (BATCH * form.length))
     wall, processor = time.perf_counter(), time.process_time()
     for _ in range(steps):
         next(batches)

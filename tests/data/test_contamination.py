@@ -87,6 +87,8 @@ def test_a_report_for_each_set(tmp_path: Path) -> None:
         SetFound("second", n=13, examples=2, too_short=0, found=1, documents=1),
     ]
     assert contamination(report.tallies)[0].share == 1.0
+    (table,) = transform.tables(report.to_json())
+    assert table.rows[0] == ("first", 13, 3, 1, 2, 100.0, 3)
     assert build(describe(transform), Decontaminate) == transform
 
 

@@ -191,6 +191,9 @@ def test_a_flipped_byte_is_seen(tmp_path: Path, pack: Callable[..., bytes]) -> N
 
 
 def test_the_end_of_a_line_is_not_counted(tmp_path: Path) -> None:
+    for last, whole in ((b"abc", True), (b"abc\n", True), (b"abcd", False), (b"abcd\n", False)):
+        *_, found = lines(io.BufferedReader(io.BytesIO(b"xy\n" + last)), 3)
+        assert found == last if whole else found == TooLong(len(last), b"abcd")
     (tmp_path / "a.jsonl").write_bytes(b'{"text": "x"}\r\n' * 3)
     assert [d.text for d in JsonLines(tmp_path, longest=14).documents()] == ["x"] * 3
     with pytest.raises(ValueError, match=r"a.jsonl:1 has 15 bytes or more, but at most 13 are read"):

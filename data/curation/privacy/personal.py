@@ -3,6 +3,7 @@
 import abc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from data.curation.privacy.card_number import CardNumber
 from data.curation.privacy.contact import Email, IpAddress, Phone
@@ -68,6 +69,8 @@ class PersonalData(DocumentTransform):
         first here.
       action: what becomes of a document in which something is found.
     """
+
+    SECTION: ClassVar[str] = "Personal data"
 
     kinds: tuple[PersonalKind, ...] = (Email(), IpAddress(), Phone(), CardNumber(), Secret())
     action: PersonalAction = Redact()

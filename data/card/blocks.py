@@ -141,7 +141,7 @@ def _provenance(card: Mapping[str, Any]) -> Iterator[Block]:
     yield Heading(2, "Hashes")
     yield Sentence(f"Fingerprint of the source: {card['source']}.")
     for number, fingerprint in enumerate(card.get("earlier", ()), start=1):
-        yield Sentence(f"Fingerprint of earlier corpus {number}: {fingerprint}.")
+        yield Sentence(f"Fingerprint of source {number} that transforms read: {fingerprint}.")
     rows = tuple((shard["name"], shard["bytes"], shard["sha256"]) for shard in card["shards"])
     yield Table("Documents", ("File", "Bytes", "SHA-256"), rows)
     yield Heading(2, "Recipe")

@@ -22,7 +22,7 @@ from data.split import HashSplit, Split, TailSplit
 from data.tokenization.corpus import Tokenization
 from data.tokenization.report import make_report
 from data.tokenization.tally import COUNTS, OTHERS, Tally, count_words
-from data.tokenizers import ByteTokenizer, Bytes, HuggingFace, SavedTokenizer, SentencePiece, tokenizer_at
+from data.tokenizers import Bytes, ByteTokenizer, HuggingFace, SavedTokenizer, SentencePiece, tokenizer_at
 
 TEXTS = [topics[name][:900] for name in sorted(topics)[:24]]
 

@@ -35,6 +35,14 @@ def remove_leftovers(path: epath.PathLike) -> list[epath.Path]:
     return removed
 
 
+def remove_all_leftovers(directory: epath.PathLike) -> list[epath.Path]:
+    """Removes temporary siblings of whatever lies in `directory`, as `remove_leftovers` does of one path."""
+    directory = epath.Path(directory)
+    named = (re.fullmatch(r"\.(.+)\.tmp-.+", found.name) for found in directory.iterdir())
+    names = {match[1] for match in named if match}
+    return [path for name in sorted(names) for path in remove_leftovers(directory / name)]
+
+
 def _machine() -> str:
     return re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
 

@@ -1,20 +1,23 @@
-"""From a token store to batches on the host: tf.data reads ahead, the plan decides what.
+"""From token stores to batches on the host: tf.data reads ahead, the plan decides what.
 
-Nothing here holds state. The batch of a step depends on the store, the plan and the step, and
+Nothing here holds state. The batch of a step depends on the stores, the plan and the step, and
 tf.data only computes the next few of them early, in order.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import Int64, Integer
 
-from data.batch import Batch, check_segments, segments, windows
+from data.batch import Batch
+from data.packing import RowTable, empty_rows
+from data.permutation import mix
 from data.plan import BatchPlan, rows_per_host
 from data.read_ahead import ReadAhead
-from data.store import TokenStore
+from data.targets import Field, MakeBatch
 
 # Enough to hide a slow disk behind a step, few enough to cost no memory worth naming.
 _READERS = 4
@@ -25,40 +28,49 @@ _TOKENS_TOGETHER = 1 << 17
 _STEPS_TOGETHER = 64
 
 
+@dataclass(frozen=True)
+class RowMaker:
+    """What becomes of rows on their way into a batch.
+
+    Attributes:
+      length: tokens in a row, as packing gives it.
+      keeps_apart: whether rows tell their documents apart.
+      fields: the arrays of a batch.
+      make: makes a batch of rows.
+    """
+
+    length: int
+    keeps_apart: bool
+    fields: Mapping[str, Field]
+    make: MakeBatch
+
+
 class TrainPipeline:
     """The training batches of one host.
 
     Args:
-      store: the tokens.
-      plan: which of them each step reads; made for `len(store)` tokens.
+      plan: which rows each step reads.
+      tables: the rows of each source of the plan.
+      maker: what becomes of them.
       host, hosts: this host's number, and how many share each batch.
-      segments: also give `segment_ids` and `positions`, which restart with each document.
 
     Raises:
-      ValueError: when the plan is for another number of tokens, the batch cannot be shared
-        evenly, or segments are wanted of a store that has no separator.
+      ValueError: when the plan is for other tables, or the batch cannot be shared evenly.
     """
 
     def __init__(
-        self,
-        store: TokenStore,
-        plan: BatchPlan,
-        host: int = 0,
-        hosts: int = 1,
-        segments: bool = False,
+        self, plan: BatchPlan, tables: Sequence[RowTable], maker: RowMaker, host: int = 0, hosts: int = 1
     ) -> None:
-        if plan.tokens != len(store):
-            raise ValueError(
-                f"the plan is for {plan.tokens} tokens, but {store.directory} holds {len(store)}"
-            )
-        check_segments(store, segments)
-        self.store = store
+        planned, found = [source.rows for source in plan.sources], [table.rows for table in tables]
+        if planned != found:
+            raise ValueError(f"the plan is for sources of {planned} rows, but there are {found}")
         self.plan = plan
+        self.tables = tuple(tables)
+        self.maker = maker
         self.host = host
         self.hosts = hosts
-        self.segments = segments
         self._rows = rows_per_host(plan.batch, host, hosts)
-        wanted = _TOKENS_TOGETHER // (self._rows * plan.sequence)
+        wanted = _TOKENS_TOGETHER // (self._rows * maker.length)
         self._together = min(max(wanted, 1), _STEPS_TOGETHER)
 
     def from_step(self, step: int) -> Iterator[tuple[int, Batch]]:
@@ -94,77 +106,53 @@ class TrainPipeline:
                     yield first + index, {name: array[index] for name, array in group.items()}
 
     def _read(self, step: Any) -> dict[str, Any]:
-        """The batches of a group of steps, as a graph: NumPy copies rows, TensorFlow widens them."""
+        """The batches of a group of steps, as a graph."""
         from data.tensorflow_cpu import tf
 
-        shape = (self._together, self._rows, self.plan.sequence)
-        kinds = [tf.as_dtype(self.store.index.dtype)] + [tf.int32] * (2 * self.segments)
-        tokens, *extra = tf.numpy_function(self._gather, [step], kinds, stateful=False)
-        tokens = tf.reshape(tokens, (*shape[:2], shape[2] + 1))
-        batch = {
-            "inputs": tf.cast(tokens[..., :-1], tf.int32),
-            "targets": tf.cast(tokens[..., 1:], tf.int32),
-            "weights": tf.ones(shape, tf.float32),
+        fields = self.maker.fields
+        kinds = [tf.as_dtype(field.dtype) for field in fields.values()]
+        arrays = tf.numpy_function(self._gather, [step], kinds, stateful=False)
+        shapes = ((self._together, self._rows, *field.shape) for field in fields.values())
+        return {
+            name: tf.ensure_shape(array, shape) for name, array, shape in zip(fields, arrays, shapes, strict=True)
         }
-        for name, values in zip(("segment_ids", "positions"), extra, strict=False):
-            batch[name] = tf.reshape(values, shape)
-        return batch
 
     def _gather(self, step: Integer[np.ndarray, ""] | np.integer) -> list[np.ndarray]:
-        starts = self.plan.rows(int(step), self.host, self.hosts, self._together)
-        rows = windows(self.store, starts, self.plan.sequence)
-        if not self.segments:
-            return [rows]
-        return [rows, *segments(rows[:, :-1] == self.store.separator)]
+        slots = self.plan.slots(int(step), self.host, self.hosts, self._together)
+        rows = empty_rows(slots.row.size, self.maker.length, self.maker.keeps_apart)
+        sources = np.unique(slots.source).tolist()
+        for source in sources:
+            at: slice | Int64[np.ndarray, " n"] = slice(None)
+            if len(sources) > 1:
+                at = np.flatnonzero(slots.source == source)
+            self.tables[source].fill(rows, at, slots.row[at], slots.epoch[at])
+        batch = self.maker.make(rows, slots.key)
+        return [
+            batch[name].reshape(self._together, self._rows, *field.shape) for name, field in self.maker.fields.items()
+        ]
 
 
 def evaluation_batches(
-    store: TokenStore,
-    sequence: int,
-    batch: int,
-    host: int = 0,
-    hosts: int = 1,
-    segments: bool = False,
+    table: RowTable, maker: RowMaker, batch: int, host: int = 0, hosts: int = 1
 ) -> Iterator[Batch]:
-    """Every token of the store once as a target, in order, in batches of one fixed shape.
+    """Every row of the table once, in order, in batches of one fixed shape.
 
-    The last rows are padded with targets of weight 0, so that all hosts see the same number of
-    batches. Host h has the rows [h * batch / hosts, (h + 1) * batch / hosts) of each.
+    The last batch is filled up with rows of weight 0, so that all hosts see the same number of batches. Host h
+    has the rows [h * batch / hosts, (h + 1) * batch / hosts) of each. What is random in a row is the same in
+    every evaluation.
 
     Raises:
-      ValueError: when the store is empty, the batch cannot be shared evenly among the hosts, or
-        segments are wanted of a store that has no separator.
+      ValueError: when the batch cannot be shared evenly among the hosts.
     """
-    if not len(store):
-        raise ValueError(f"{store.directory} holds no tokens to evaluate on")
-    if sequence < 1 or batch < 1:
-        raise ValueError(f"sequence is {sequence} and batch {batch}, but both must be at least 1")
-    check_segments(store, segments)
-    return _evaluate(store, sequence, batch, host, rows_per_host(batch, host, hosts), segments)
+    if batch < 1:
+        raise ValueError(f"batch is {batch}, but must be at least 1")
+    return _evaluate(table, maker, batch, host, rows_per_host(batch, host, hosts))
 
 
-def _evaluate(
-    store: TokenStore, sequence: int, batch: int, host: int, share: int, with_segments: bool
-) -> Iterator[Batch]:
-    whole, rest = divmod(len(store), sequence)
-    for first in range(0, whole + bool(rest), batch):
+def _evaluate(table: RowTable, maker: RowMaker, batch: int, host: int, share: int) -> Iterator[Batch]:
+    for first in range(0, table.rows, batch):
         numbers = first + host * share + np.arange(share, dtype=np.int64)
-        filled = numbers[numbers < whole]
-        tokens = np.zeros((share, sequence + 1), store.index.dtype)
-        weights = np.zeros((share, sequence), np.float32)
-        tokens[: filled.size] = windows(store, filled * sequence, sequence)
-        weights[: filled.size] = 1
-        if rest and filled.size < share and numbers[filled.size] == whole:
-            last = np.array([whole * sequence])
-            tokens[filled.size, : rest + 1] = windows(store, last, rest)[0]
-            weights[filled.size, :rest] = 1
-        made: Batch = {
-            "inputs": tokens[:, :-1].astype(np.int32),
-            "targets": tokens[:, 1:].astype(np.int32),
-            "weights": weights,
-        }
-        if with_segments:
-            segment_ids, positions = segments(tokens[:, :-1] == store.separator)
-            made["segment_ids"] = np.where(weights > 0, segment_ids, np.int32(0))
-            made["positions"] = np.where(weights > 0, positions, np.int32(0))
-        yield made
+        rows = empty_rows(share, maker.length, maker.keeps_apart)
+        there = np.flatnonzero(numbers < table.rows)
+        table.fill(rows, there, numbers[there], np.zeros(there.size, np.uint64))
+        yield maker.make(rows, mix(numbers.astype(np.uint64)))

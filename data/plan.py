@@ -1,68 +1,87 @@
-"""Which tokens each step reads, as arithmetic on (seed, step, host).
+"""Which rows each step reads, as arithmetic on (seed, step, host).
 
-The whole state of the input pipeline is the step. The corpus is cut into windows of `sequence`
-tokens; an epoch visits each window once, in an order of its own, and with windows that start at
-an offset of its own, so that a token is not always seen with the same neighbours.
+The whole state of the input pipeline is the step. How many rows of each source a step has is for the
+timeline to say; which rows these are follows from how many of that source came before, for each epoch in an
+order of its own. What a row holds is for packing to say.
 """
 
+import hashlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int64, UInt64
 
-from data.permutation import mix, permutation, subkey
+from data.permutation import mix, permutation
+from data.timeline import Timeline
+
+# Keep the keys of unlike things apart: places in a batch, and what is random within a row.
+_PLACES, _WITHIN = (np.uint64(int.from_bytes(name, "big")) for name in (b"places..", b"within.."))
+
+
+@dataclass(frozen=True)
+class SourceRows:
+    """A source as the plan sees it.
+
+    Attributes:
+      name: decides its orders together with the seed, so that they do not depend on what it is mixed with;
+        empty where a source is alone.
+      rows: how many rows an epoch has.
+    """
+
+    name: str
+    rows: int
+
+
+class Slots(NamedTuple):
+    """Rows of a batch, one element for each.
+
+    Attributes:
+      source: which source it is of.
+      row: which row of the epoch it is.
+      epoch: the key of the epoch in that source.
+      key: the row's own key, for what is random within it.
+    """
+
+    source: Int64[np.ndarray, " rows"]
+    row: Int64[np.ndarray, " rows"]
+    epoch: UInt64[np.ndarray, " rows"]
+    key: UInt64[np.ndarray, " rows"]
 
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """The batches of a run over `tokens` tokens.
+    """The batches of a run.
 
     Attributes:
-      tokens: the length of the stream.
-      sequence: tokens per row.
-      batch: rows per step, over all hosts.
-      seed: chooses the orders and offsets.
-      shuffle: False reads the windows in order, from the start of the stream in every epoch.
+      timeline: how many rows of each source a step has.
+      sources: the sources, as many as the timeline has.
+      seed: chooses the orders.
 
     Raises:
-      ValueError: when a field is out of range or the stream is shorter than one epoch needs.
+      ValueError: when the timeline is for another number of sources, or a source has no rows.
     """
 
-    tokens: int
-    sequence: int
-    batch: int
+    timeline: Timeline
+    sources: tuple[SourceRows, ...]
     seed: int
-    shuffle: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("sequence", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, but must be at least 1")
-        if self.rows_per_epoch < 1:
-            needed = 2 * self.sequence - 1 if self.shuffle else self.sequence
-            raise ValueError(
-                f"sequence is {self.sequence}, which needs a corpus of at least {needed} tokens"
-                f"{' to shuffle' if self.shuffle else ''}, but this one has {self.tokens}"
-            )
+        if len(self.sources) != self.timeline.sources:
+            raise ValueError(f"the timeline is for {self.timeline.sources} sources, but there are {len(self.sources)}")
+        for source in self.sources:
+            if source.rows < 1:
+                raise ValueError(f"source '{source.name}' has {source.rows} rows, but must have at least 1")
 
     @property
-    def rows_per_epoch(self) -> int:
-        """How many windows an epoch visits; the same in every epoch."""
-        # A shifted grid may lose up to sequence - 1 tokens at the start; leaving as many unused
-        # in every epoch keeps the number of rows the same whatever the shift.
-        unused = self.sequence - 1 if self.shuffle else 0
-        return max(self.tokens - unused, 0) // self.sequence
+    def batch(self) -> int:
+        """Rows in a step, over all hosts."""
+        return self.timeline.batch
 
-    def epoch(self, step: int) -> float:
-        """How many epochs have been read when `step` begins."""
-        return step * self.batch / self.rows_per_epoch
+    def slots(self, step: int, host: int = 0, hosts: int = 1, steps: int = 1) -> Slots:
+        """This host's rows of a step.
 
-    def rows(
-        self, step: int, host: int = 0, hosts: int = 1, steps: int = 1
-    ) -> Int64[np.ndarray, " rows"]:
-        """Where each of this host's rows of a step starts in the stream.
-
-        The batch of a step is the same for any number of hosts: host h has the rows
+        The batch of a step is the same for any number of hosts: host h has the places
         [h * batch / hosts, (h + 1) * batch / hosts) of it. With `steps`, the rows of so many
         steps from `step` on, one step after the other: asking at once costs little more than
         asking for one.
@@ -75,18 +94,48 @@ class BatchPlan:
             if value < least:
                 raise ValueError(f"{name} is {value}, but must be at least {least}")
         share = rows_per_host(self.batch, host, hosts)
-        first = (np.int64(step) + np.arange(steps, dtype=np.int64)) * self.batch + host * share
-        row = (first[:, None] + np.arange(share, dtype=np.int64)).ravel()
-        epoch, window = np.divmod(row, self.rows_per_epoch)
-        if not self.shuffle:
-            return window * self.sequence
-        key = self._epoch_key(epoch)
-        shift = (subkey(key, np.zeros(1, np.int64)) % np.uint64(self.sequence)).astype(np.int64)
-        return permutation(window, self.rows_per_epoch, key) * self.sequence + shift
+        numbers = np.int64(step) + np.arange(steps + 1, dtype=np.int64)
+        read = self.timeline.rows(numbers)
+        before, ends = read[:-1], np.cumsum(np.diff(read, axis=0), axis=1)
+        place = np.broadcast_to(host * share + np.arange(share, dtype=np.int64), (steps, share))
+        item = self._items(place, numbers[:-1], ends)
+        source = (item[:, :, None] >= ends[:, None, :]).sum(axis=2)
+        # Items of source s are [ends[s - 1], ends[s]); the first of them is its row before[s].
+        first = np.concatenate([np.zeros((steps, 1), np.int64), ends[:, :-1]], axis=1) - before
+        row = item - np.take_along_axis(first, source, axis=1)
+        source, row = source.ravel(), row.ravel()
+        rows = np.array([s.rows for s in self.sources], np.int64)
+        epoch, row = np.divmod(row, rows[source])
+        names = np.array([_number(s.name) for s in self.sources], np.uint64)
+        key = mix(mix(np.uint64(self.seed % 2**64) + names)[source] + epoch.astype(np.uint64))
+        row = permutation(row, rows[source], key)
+        within = mix(self._step_keys(numbers[:-1], _WITHIN)[:, None] + place.astype(np.uint64))
+        return Slots(source, row, key, within.ravel())
 
-    def _epoch_key(self, epoch: Int64[np.ndarray, " rows"]) -> UInt64[np.ndarray, " rows"]:
-        seed = mix(np.full(epoch.shape, self.seed % 2**64, np.uint64))
-        return mix(seed + epoch.astype(np.uint64))
+    def _items(
+        self,
+        place: Int64[np.ndarray, "steps share"],
+        steps: Int64[np.ndarray, " steps"],
+        ends: Int64[np.ndarray, "steps sources"],
+    ) -> Int64[np.ndarray, "steps share"]:
+        """Which of a step's rows, counted source after source, has each place of the batch."""
+        # In a step of one source their order is as good as any; and that which a source alone would have
+        # does not change when another joins later.
+        mixed = (np.diff(ends, axis=1, prepend=0) == self.batch).sum(axis=1) == 0
+        item = place.copy()
+        if mixed.any():
+            chosen = place[mixed]
+            keys = np.repeat(self._step_keys(steps[mixed], _PLACES), chosen.shape[1])
+            item[mixed] = permutation(chosen.ravel(), self.batch, keys).reshape(chosen.shape)
+        return item
+
+    def _step_keys(self, steps: Int64[np.ndarray, " steps"], kind: np.uint64) -> UInt64[np.ndarray, " steps"]:
+        seed = mix(np.full(steps.shape, self.seed % 2**64, np.uint64) ^ kind)
+        return mix(seed + steps.astype(np.uint64))
+
+
+def _number(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") if name else 0
 
 
 def rows_per_host(batch: int, host: int, hosts: int) -> int:

@@ -1,6 +1,8 @@
 """A pool of worker processes for independent pieces of work, or none where one process is enough."""
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -54,5 +56,14 @@ def run_all(
 
 
 def _begin(files: tuple[str, ...]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     for file in files:
         user_code.load_file(file)
+
+
+def _end_with_parent() -> None:
+    """Ends this process when its parent is killed; it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

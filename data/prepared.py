@@ -3,19 +3,23 @@
 import abc
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from etils import epath
 
 from data.identity import LOCATION, fingerprint
+from data.packing import RowTable
 from data.store import TokenStore
+from data.timeline import Timeline
 from data.tokenizers import Tokenizer, load_tokenizer
+from data.verified import verify_once
 
 FORMAT = 2
 MARKER = "prepared.json"
 CARD = "data_card.json"
+CARD_PAGE = "data_card.html"
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,15 @@ class Prepared:
     """Token stores with the tokenizer that wrote them and the data card.
 
     A directory holds them as `train/`, `validation/`, `tokenizer/`, `data_card.html` and
-    `data_card.json`, with what they were made by in `prepared.json`.
+    `data_card.json`, with what they were made by in `prepared.json`. A mixture is prepared part by part.
+
+    Attributes:
+      directory: where it lies.
+      train: the text to learn from; of a mixture, that of all parts.
+      validation: the text that is held out, likewise.
+      tokenizer: what wrote both.
+      card: the data card.
+      parts: the corpora of a mixture by name; of one corpus, none.
     """
 
     directory: epath.Path
@@ -31,6 +43,12 @@ class Prepared:
     validation: TokenStore
     tokenizer: Tokenizer
     card: dict[str, Any]
+    parts: Mapping[str, "Prepared"] = field(default_factory=dict)
+
+    @property
+    def sources(self) -> Mapping[str, "Prepared"]:
+        """What batches are read from, by name; one corpus alone needs none."""
+        return self.parts or {"": self}
 
     @classmethod
     def open(cls, directory: epath.PathLike) -> "Prepared":
@@ -38,7 +56,8 @@ class Prepared:
 
         Raises:
           FileNotFoundError: when it is not there or not finished.
-          ValueError: when a part of it is corrupt, or of another tokenizer than the rest.
+          ValueError: when a part of it is corrupt, or of another tokenizer than the rest. Tokens are hashed where
+            `verify_once` finds that worth it.
         """
         directory = epath.Path(directory)
         read_marker(directory)
@@ -50,6 +69,7 @@ class Prepared:
                     f"{store.directory} was written by the tokenizer {store.tokenizer[:12]}...,"
                     f" but {directory / 'tokenizer'} is {tokenizer.hash[:12]}..."
                 )
+            verify_once(store)
         try:
             card = json.loads((directory / CARD).read_text())
         except FileNotFoundError:
@@ -108,6 +128,31 @@ class DataSpec(abc.ABC):
           FileNotFoundError, ValueError: when the data is missing, empty or not as described.
         """
 
+    def open(self, directory: epath.PathLike) -> Prepared:
+        """Opens what `prepare` made ready for `directory`; writes nothing.
+
+        Raises:
+          FileNotFoundError, ValueError: when it is not there, not finished or corrupt.
+        """
+        return Prepared.open(directory)
+
+    def adds_from(self, old: "DataSpec") -> int | None:
+        """The step before which this gives the batches that `old` gives, if it is `old` with something added."""
+        return None
+
+    def timeline(self, tables: Sequence[RowTable], batch: int, steps: int) -> Timeline:
+        """How the rows of the sources take turns.
+
+        Args:
+          tables: the rows of each source.
+          batch: rows in a step.
+          steps: the steps of the run.
+
+        Raises:
+          ValueError: when the sources do not last that long, or cannot take turns as they should.
+        """
+        return Timeline.alone(batch)
+
 
 @dataclass(frozen=True)
 class ExistingStore(DataSpec):
@@ -120,9 +165,12 @@ class ExistingStore(DataSpec):
         return {key: marker[key] for key in ("recipe", "source", "earlier")}
 
     def prepare(self, directory: epath.PathLike, log: Callable[[str], None] = print) -> Prepared:
-        prepared = Prepared.open(self.path)
+        prepared = self.open(directory)
         log(f"data: opened {prepared.directory}: {len(prepared.train):,} tokens to train on")
         return prepared
+
+    def open(self, directory: epath.PathLike) -> Prepared:
+        return Prepared.open(self.path)
 
 
 def prepare(

@@ -12,11 +12,12 @@ from data.card import make_card, write_card
 from data.curation import BadInput, Refuse, Transform
 from data.curation.curation import Curation, Statement
 from data.curation.engine import curate
-from data.prepared import FORMAT, MARKER, DataSpec, Prepared, read_marker
+from data.prepared import CARD_PAGE, FORMAT, MARKER, DataSpec, Prepared, read_marker
 from data.sources import Source
 from data.spec import describe
 from data.split import Split
 from data.stages import train_tokenizer, write_stores
+from data.tokenization.report import section
 from data.tokenizers import TokenizerSpec
 
 CORPUS = "corpus"
@@ -49,7 +50,8 @@ class Recipe(DataSpec):
 
     def identity(self) -> dict[str, Any]:
         own = {key: value for key, value in self.curation.identity().items() if key != "recipe"}
-        return {"recipe": describe(self, locations=False), **own}
+        recipe = {**describe(self, locations=False), "tokenizer": self.tokenizer.identity()}
+        return {"recipe": recipe, **own}
 
     def prepare(self, directory: epath.PathLike, log: Callable[[str], None] = print) -> Prepared:
         """Prepares the corpus in `directory`, or opens it there if this was done before.
@@ -92,14 +94,17 @@ class Recipe(DataSpec):
             if staging.exists():
                 staging.rmtree()
         prepared = Prepared.open(directory)
-        log(f"data: ready in {directory}, described in {directory / 'data_card.html'}")
+        log(f"data: ready in {directory}, described in {directory / CARD_PAGE}")
         return prepared
 
     def _build(self, into: epath.Path, own: dict[str, Any], log: Callable[[str], None]) -> None:
         corpus = curate(self.curation, into / CORPUS, log=log)
-        tokenizer = train_tokenizer(self.tokenizer, self.split, corpus, into / "tokenizer", log)
-        stores = write_stores(tokenizer, self.split, corpus, into, log)
-        write_card(into, make_card(own, corpus.report, corpus.marker["shards"], tokenizer, stores))
+        tokenizer = train_tokenizer(
+            self.tokenizer, self.split, corpus.documents(), corpus.characters, into / "tokenizer", log
+        )
+        tokenized = write_stores(tokenizer, self.split, corpus, into, log)
+        card = make_card(own, corpus.report, corpus.marker["shards"], tokenizer, tokenized.stores)
+        write_card(into, card | {"sections": [section(tokenized.report)]})
         atomic.write_text(into / MARKER, json.dumps({"format": FORMAT} | own, indent=1) + "\n")
 
 

@@ -33,6 +33,16 @@ class Shard(abc.ABC):
     ) -> None:
         """Fills `rows[chosen[i]]` with the tokens [starts[i], starts[i] + length)."""
 
+    @abc.abstractmethod
+    def copy(
+        self,
+        starts: Int64[np.ndarray, " pieces"],
+        lengths: Int64[np.ndarray, " pieces"],
+        into: UInt[np.ndarray, " tokens"],
+        places: Int64[np.ndarray, " pieces"],
+    ) -> None:
+        """Fills `into[places[i] : places[i] + lengths[i]]` with the tokens from `starts[i]` on."""
+
 
 class MappedShard(Shard):
     """A shard on a local disk. The page cache is the only cache."""
@@ -57,6 +67,20 @@ class MappedShard(Shard):
         for row, start in zip(chosen.tolist(), starts.tolist(), strict=True):
             rows[row] = tokens[start : start + length]
 
+    def copy(
+        self,
+        starts: Int64[np.ndarray, " pieces"],
+        lengths: Int64[np.ndarray, " pieces"],
+        into: UInt[np.ndarray, " tokens"],
+        places: Int64[np.ndarray, " pieces"],
+    ) -> None:
+        tokens = self._tokens
+        if (lengths == 1).all():
+            into[places] = tokens[starts]
+            return
+        for start, length, place in zip(starts.tolist(), lengths.tolist(), places.tolist(), strict=True):
+            into[place : place + length] = tokens[start : start + length]
+
 
 class RemoteShard(Shard):
     """A shard behind `epath` (`gs://`): each row is one range read, many at a time."""
@@ -79,6 +103,19 @@ class RemoteShard(Shard):
 
         with ThreadPoolExecutor(_READERS) as readers:
             list(readers.map(fill, chosen.tolist(), starts.tolist()))
+
+    def copy(
+        self,
+        starts: Int64[np.ndarray, " pieces"],
+        lengths: Int64[np.ndarray, " pieces"],
+        into: UInt[np.ndarray, " tokens"],
+        places: Int64[np.ndarray, " pieces"],
+    ) -> None:
+        def fill(start: int, length: int, place: int) -> None:
+            into[place : place + length] = self.read(start, start + length)
+
+        with ThreadPoolExecutor(_READERS) as readers:
+            list(readers.map(fill, starts.tolist(), lengths.tolist(), places.tolist()))
 
 
 def check_size(path: epath.Path, expected: int) -> None:

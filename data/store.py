@@ -190,6 +190,37 @@ class TokenStore:
                 row[done : done + high - low] = shard.read(low, high)
                 done += high - low
 
+    def copy(
+        self,
+        starts: Int64[np.ndarray, " pieces"],
+        lengths: Int64[np.ndarray, " pieces"],
+        into: UInt[np.ndarray, " tokens"],
+        places: Int64[np.ndarray, " pieces"],
+    ) -> None:
+        """Copies pieces of the stream, none of them empty: `into[places[i] : places[i] + lengths[i]]` is filled
+        from `starts[i]` on.
+
+        Raises:
+          ValueError: when a piece is not inside the stream.
+        """
+        if not starts.size:
+            return
+        stops = starts + lengths
+        if starts.min() < 0 or stops.max() > len(self):
+            raise ValueError(
+                f"{self.directory} holds {len(self)} tokens, but pieces were asked for from {starts.min()} to"
+                f" {stops.max()}"
+            )
+        first = np.searchsorted(self._offsets, starts, side="right") - 1
+        last = np.searchsorted(self._offsets, stops - 1, side="right") - 1
+        for number in np.unique(first[first == last]):
+            chosen = np.flatnonzero((first == number) & (last == number))
+            local = starts[chosen] - self._offsets[number]
+            self._shards[number].copy(local, lengths[chosen], into, places[chosen])
+        for piece in np.flatnonzero(first != last):
+            place = int(places[piece])
+            self._gather_across(int(starts[piece]), into[place : place + int(lengths[piece])])
+
     def document_ends(self) -> Int64[np.ndarray, " documents"]:
         """Where each document ends in the stream: document i is [ends[i - 1], ends[i])."""
         parts = [np.zeros(0, np.int64)]

@@ -5,6 +5,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from types import TracebackType
+from typing import NoReturn
 
 import numpy as np
 from etils import epath
@@ -133,7 +134,7 @@ class ShardWriter:
         self._file = self._temporary.open("wb")
         self._digest = hashlib.sha256()
 
-    def append(self, documents: Sequence[Integer[np.ndarray, " tokens"]], text_bytes: Sequence[int]) -> None:
+    def append(self, documents: Sequence[Integer[np.ndarray, " _"]], text_bytes: Sequence[int]) -> None:
         """Appends documents, each with the separator if there is one.
 
         Args:
@@ -143,16 +144,12 @@ class ShardWriter:
         Raises:
           ValueError: when an id is outside the vocabulary.
         """
-        for number, ids in enumerate(documents):
-            if ids.size and not 0 <= ids.min() <= ids.max() < self._vocab_size:
-                raise ValueError(
-                    f"document {self._documents + number} of {self._path.name} has token ids in [{ids.min()},"
-                    f" {ids.max()}], but the vocabulary is [0, {self._vocab_size})"
-                )
         if not documents:
             return
-        parts = itertools.chain.from_iterable((ids, *self._separator) for ids in documents)
-        raw = np.concatenate(list(parts), dtype=self._dtype, casting="unsafe").tobytes()
+        flat = np.concatenate(list(itertools.chain.from_iterable((ids, *self._separator) for ids in documents)))
+        if flat.size and not 0 <= flat.min() <= flat.max() < self._vocab_size:
+            self._complain(documents)
+        raw = flat.astype(self._dtype).tobytes()
         self._file.write(raw)
         self._digest.update(raw)
         lengths = np.array([ids.size + len(self._separator) for ids in documents], np.int64)
@@ -160,6 +157,15 @@ class ShardWriter:
         self.tokens = int(self._ends[-1][-1])
         self._documents += len(documents)
         self._bytes += sum(text_bytes)
+
+    def _complain(self, documents: Sequence[Integer[np.ndarray, " _"]]) -> NoReturn:
+        for number, ids in enumerate(documents, self._documents):
+            if ids.size and not 0 <= ids.min() <= ids.max() < self._vocab_size:
+                raise ValueError(
+                    f"document {number} of {self._path.name} has token ids in [{ids.min()}, {ids.max()}], but the"
+                    f" vocabulary is [0, {self._vocab_size})"
+                )
+        raise AssertionError("no document is at fault")
 
     def close(self) -> ShardEntry:
         """Gives the shard its name and says what is in it."""

@@ -4,7 +4,8 @@
 model in eager PyTorch if that is installed. Both sides take turns, so that a change in the machine's
 speed meets both; a ratio above 1 means that ours is faster.
 
-`data`: tokens per second of the input pipeline alone, from a token store on local disk.
+`data`: tokens per second of the input pipeline alone, from a token store on local disk, and the same for each
+choice of what is predicted.
 """
 
 import dataclasses
@@ -72,10 +73,14 @@ def train() -> None:
 
 def data() -> None:
     """Times the input pipeline."""
+    from experiments.benchmarks import target_speed
     from experiments.benchmarks.input_speed import measure
 
     print(f"input pipeline, sequence 1,024, store of {_TOKENS.value:,} tokens, median of {_REPEATS.value} turns")
     for figures in measure(_TOKENS.value, _REPEATS.value):
+        print(figures, flush=True)
+    print(f"tokens of the stream by what is predicted, batches of {target_speed.BATCH} rows")
+    for figures in target_speed.measure(_TOKENS.value, _REPEATS.value):
         print(figures, flush=True)
 
 

@@ -37,13 +37,14 @@ def evaluate(opened: "OpenRun", store: "TokenStore") -> dict[str, float]:
     # Rows do not see one another, so that their number in a batch may be what these devices need.
     ways = opened.experiment.placement.batch_divisor(opened.layout.mesh.size)
     batch = dataclasses.replace(batch, evaluation=-(-batch.evaluation_rows // ways) * ways)
-    figures = Evaluator(opened.blueprint, opened.experiment.objective, store, batch, opened.layout)(opened.weights)
-    loss = figures["eval/loss"]
+    evaluator = Evaluator(opened.blueprint, opened.experiment.objective, opened.prepared, batch, opened.layout)
+    nats, tokens = evaluator.totals(opened.weights, store)
+    loss = nats / tokens
     return {
-        "tokens": int(figures["eval/tokens"]),
+        "tokens": int(tokens),
         "bytes": store.bytes,
         "nats_per_token": loss,
-        "bits_per_byte": figures["eval/bits_per_byte"],
+        "bits_per_byte": nats / math.log(2) / store.bytes,
         "perplexity": math.exp(loss) if loss < 700 else math.inf,
     }
 

@@ -11,7 +11,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from data.console import UsageError, nearest
-from data.prepared import MARKER, Prepared
+from data.prepared import Prepared
 from data.spec import build
 from model.transformer import DecoderLM
 from sharding.placement import Layout, Placement
@@ -112,12 +112,13 @@ def _experiment(run: RunDirectory, placement: Placement) -> Experiment:
 
 
 def _prepared(run: RunDirectory, experiment: Experiment) -> Prepared:
-    if (run.data / MARKER).exists():
-        return Prepared.open(run.data)
-    # Data that lies elsewhere knows where; what would have to be made anew is made nowhere near the run.
-    if run.data.exists():
-        raise FileNotFoundError(f"{run.data} is incomplete: it has no {MARKER}; the same training command prepares it")
-    return experiment.data.prepare(run.data, lambda line: None)
+    # Data that lies elsewhere knows where; nothing is made anew near the run.
+    try:
+        return experiment.data.open(run.data)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{run.data} is incomplete: {error}; the same training command prepares it"
+        ) from error
 
 
 def _newest(

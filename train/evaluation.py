@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from data.pipeline import evaluation_batches
+from data.prepared import Prepared
 from data.store import TokenStore
 from sharding.axes import active
 from sharding.placement import Layout
@@ -16,12 +16,21 @@ from train.state import Blueprint
 
 
 class Evaluator:
-    """Evaluates weights on a store. Rows do not see one another: each starts without context."""
+    """Evaluates weights on held-out text. Rows do not see one another: each starts without context.
+
+    Args:
+      blueprint: the model.
+      objective: what counts tokens and their loss.
+      prepared: the data; every part of a mixture is evaluated on its own text.
+      batch: how rows are made.
+      layout: where the weights lie.
+    """
 
     def __init__(
-        self, blueprint: Blueprint, objective: Objective, store: TokenStore, batch: Batches, layout: Layout
+        self, blueprint: Blueprint, objective: Objective, prepared: Prepared, batch: Batches, layout: Layout
     ) -> None:
-        self._store, self._batch, self._layout = store, batch, layout
+        self._stores = {name: part.validation for name, part in prepared.sources.items()}
+        self._tokenizer, self._batch, self._layout = prepared.tokenizer, batch, layout
 
         def sums(weights: Any, batch: Batch) -> Sums:
             return objective.sums(blueprint.model(weights), batch, None)
@@ -29,22 +38,22 @@ class Evaluator:
         self._sums = jax.jit(sums, out_shardings=layout.replicated)
 
     def __call__(self, weights: Any) -> dict[str, float]:
-        """`eval/loss` (nats a token), `eval/bits_per_byte` and `eval/tokens`."""
-        batches = evaluation_batches(
-            self._store,
-            self._batch.sequence,
-            self._batch.evaluation_rows,
-            jax.process_index(),
-            jax.process_count(),
-            self._batch.segments,
+        """`eval/loss` (nats a token), `eval/bits_per_byte` and `eval/tokens`; `eval/NAME/loss` of each part."""
+        found = {name: self.totals(weights, store) for name, store in self._stores.items()}
+        nll = math.fsum(nll for nll, _ in found.values())
+        tokens = math.fsum(tokens for _, tokens in found.values())
+        return {
+            "eval/loss": nll / tokens,
+            "eval/bits_per_byte": nll / math.log(2) / sum(store.bytes for store in self._stores.values()),
+            "eval/tokens": tokens,
+        } | {f"eval/{name}/loss": part / count for name, (part, count) in found.items() if name}
+
+    def totals(self, weights: Any, store: TokenStore) -> tuple[float, float]:
+        """The sum of the loss over a store, in nats, and the number of its tokens."""
+        batches = self._batch.form.evaluation(
+            store, self._tokenizer, self._batch.evaluation_rows, jax.process_index(), jax.process_count()
         )
         # Sums stay on the device until the last batch is under way; float64 keeps the total exact.
         with active(self._layout):
             parts = [self._sums(weights, to_devices(batch, self._layout)) for batch in batches]
-        nll = math.fsum(float(part.nll) for part in parts)
-        tokens = math.fsum(float(part.weight) for part in parts)
-        return {
-            "eval/loss": nll / tokens,
-            "eval/bits_per_byte": nll / math.log(2) / self._store.bytes,
-            "eval/tokens": tokens,
-        }
+        return math.fsum(float(part.nll) for part in parts), math.fsum(float(part.weight) for part in parts)

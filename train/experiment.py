@@ -4,8 +4,12 @@ import dataclasses
 import math
 from typing import Any
 
+from data import mixture  # noqa: F401 - specs are found by name among those imported
+from data.packing import Packing, Windows
 from data.recipe import DataSpec
 from data.spec import NOT_SHOWN
+from data.targets import NextToken, Targets
+from data.training import Format
 from model.transformer import TransformerConfig
 from sharding.placement import Placement
 from sharding.placements import DataParallel
@@ -24,14 +28,16 @@ class Batches:
       sequence: tokens in a row.
       batch: rows in a step, over all devices and hosts.
       accumulate: micro-batches that a step is computed in.
-      segments: tell documents of a row apart, for masks with `Segments()` and positions by document.
+      packing: how documents become rows; what keeps them apart serves masks with `Segments()`.
+      targets: what is asked of a row.
       evaluation: rows in an evaluation batch; 0 means as many as in a step.
     """
 
     sequence: int
     batch: int
     accumulate: int = 1
-    segments: bool = False
+    packing: Packing = Windows()
+    targets: Targets = NextToken()
     evaluation: int = 0
 
     def __post_init__(self) -> None:
@@ -40,6 +46,13 @@ class Batches:
                 raise ValueError(f"batch.{field} is {getattr(self, field)}; it is at least 1")
         if self.batch % self.accumulate:
             raise ValueError(f"batch.batch is {self.batch}, which batch.accumulate ({self.accumulate}) does not divide")
+        # Built here for the errors: targets may need more room than a row has.
+        _ = self.form.fields
+
+    @property
+    def form(self) -> Format:
+        """How rows are made."""
+        return Format(self.packing, self.targets, self.sequence)
 
     @property
     def tokens(self) -> int:

@@ -1,11 +1,12 @@
 """From batches of this host to global arrays on the devices, one batch ahead of the step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 
 from data.batch import Batch as HostBatch
+from data.targets import Field
 from sharding.placement import Layout
 
 
@@ -22,11 +23,9 @@ def feed(batches: Iterator[tuple[int, HostBatch]], layout: Layout) -> Iterator[d
         yield ready
 
 
-def abstract_batch(sequence: int, rows: int, segments: bool, layout: Layout) -> dict[str, Any]:
+def abstract_batch(fields: Mapping[str, Field], rows: int, layout: Layout) -> dict[str, Any]:
     """Shapes of a global batch with their shardings, to compile for."""
-    kinds = {"inputs": "int32", "targets": "int32", "weights": "float32"}
-    if segments:
-        kinds |= {"segment_ids": "int32", "positions": "int32"}
     return {
-        key: jax.ShapeDtypeStruct((rows, sequence), kind, sharding=layout.batch) for key, kind in kinds.items()
+        key: jax.ShapeDtypeStruct((rows, *field.shape), field.dtype, sharding=layout.batch)
+        for key, field in fields.items()
     }

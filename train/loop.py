@@ -6,8 +6,7 @@ from typing import Any
 
 import jax
 
-from data.pipeline import TrainPipeline
-from data.plan import BatchPlan
+from data.training import training
 from sharding.host_memory import keep_freed_memory
 from sharding.hosts import is_lead
 from train.checkpoint import Checkpoints
@@ -59,8 +58,10 @@ def train(
 
     # Data: the lead prepares what is not there yet, the others find it. Which batch a step reads is arithmetic.
     prepared = prepare(experiment, run, say)
-    plan = BatchPlan(len(prepared.train), batch.sequence, batch.batch, experiment.seed)
-    pipeline = TrainPipeline(prepared.train, plan, jax.process_index(), jax.process_count(), batch.segments)
+    reading = training(
+        experiment.data, prepared, batch.form, batch=batch.batch, steps=experiment.steps, seed=experiment.seed,
+        host=jax.process_index(), hosts=jax.process_count(), log=say,
+    )
 
     # Model and optimizer: known by shape first, so that a checkpoint goes straight to its place.
     blueprint = Blueprint(experiment.model)
@@ -87,7 +88,7 @@ def train(
     start = int(state.step)
     if start:
         say(f"resume: step {start} of {experiment.steps}, from {run.checkpoints / str(start)}")
-    evaluator = Evaluator(blueprint, experiment.objective, prepared.validation, batch, layout)
+    evaluator = Evaluator(blueprint, experiment.objective, prepared, batch, layout)
     throughput = Throughput(batch.tokens, flops)
 
     with Interrupt() as interrupt, Journal(run, start, experiment.steps, throughput, lead) as journal:
@@ -98,7 +99,7 @@ def train(
             )
 
         def evaluate(at: int) -> None:
-            figures = evaluator(state.weights)
+            figures = evaluator(state.weights) | reading.account.figures(at)
             for hook in experiment.hooks:
                 figures |= hook.after_evaluation(moment(at))
             journal.note(at, figures)
@@ -112,13 +113,13 @@ def train(
                 blueprint, experiment.objective, optimizer, schedule,
                 seed=experiment.seed, accumulate=batch.accumulate,
             )
-            rows = abstract_batch(batch.sequence, batch.batch, batch.segments, layout)
+            rows = abstract_batch(batch.form.fields, batch.batch, layout)
             compiled = compile_step(step, abstract, rows, layout)
             compile_seconds = time.perf_counter() - began
             journal.say(f"compile: {compile_seconds:.1f} s")
 
         # Steps, and what is due between them.
-        batches = feed(pipeline.from_step(start), layout)
+        batches = feed(reading.pipeline.from_step(start), layout)
         for at in range(start + 1, experiment.steps + 1):
             state, metrics = compiled(state, next(batches))
             # Read once: Ctrl-C may come at any moment, and what is due must not change half-way.

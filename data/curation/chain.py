@@ -79,7 +79,7 @@ def _count(report: TransformReport, document: Document, verdict: Verdict) -> Non
         return
     add_counts(report.reasons, verdict.reasons)
     reason = ", ".join(verdict.reasons)
-    if kept is None:
+    if kept is None and not verdict.removed:
         report.samples.add(document.id, reason, document.text)
     for removed in verdict.removed:
         report.samples.add(document.id, reason, removed)

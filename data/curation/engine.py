@@ -1,26 +1,27 @@
-"""Curates a corpus on one machine, over a pool of processes, shard by shard; a kill loses at most a shard a worker."""
+"""Curates a corpus shard by shard, over a pool of processes or by another engine; a kill loses at most what is in work.
 
+What lies on disk between passes is the same whatever engine is at work, so that one may go on where another stopped.
+"""
+
+import abc
 import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from etils import epath
 
 from data import atomic
-from data.archive import read_documents
 from data.card import make_card, write_card
 from data.curation.account import CurationReport
-from data.curation.bad_input import BadInput
 from data.curation.curation import DOCUMENTS, FORMAT, MARKER, REPORT, CuratedCorpus, Curation, check_same, read_json
-from data.curation.passes import Pass, ShardFiles, passes, read_arrays, run_shard, take_signatures, write_arrays
+from data.curation.passes import Pass, ShardFiles, Task, passes, read_arrays
 from data.curation.transform import CorpusTransform
 from data.lock import locked
 from data.pool import run_all
 from data.progress import Progress
-from data.sources.base import Record, Shard, Source
 
 _WORK = ".curating"
 _IDENTITY = "identity.json"
@@ -45,6 +46,14 @@ def curate(curation: Curation, directory: epath.PathLike, workers: int = 1, log:
         directory is of another recipe or holds other files.
       RuntimeError: when another process is at work in the directory.
     """
+    pool = workers or len(os.sched_getaffinity(0))
+    return curate_by(lambda work: PoolEngine(curation, work, pool, log), curation, directory, log)
+
+
+def curate_by(
+    start: Callable[[epath.Path], "Engine"], curation: Curation, directory: epath.PathLike, log: Log
+) -> CuratedCorpus:
+    """As `curate`, by the engine that `start` makes for a working directory."""
     directory = epath.Path(directory)
     identity = curation.identity()
     if (directory / MARKER).exists():
@@ -57,7 +66,7 @@ def curate(curation: Curation, directory: epath.PathLike, workers: int = 1, log:
         began = time.perf_counter()
         work = directory / _WORK
         _begin(directory, work, identity, log)
-        engine = _Engine(curation, work, workers or len(os.sched_getaffinity(0)), log)
+        engine = start(work)
         report = engine.run()
         corpus = finish(directory, engine.last, len(engine.shards), identity, report)
         log(f"data: curated to {_amount(report['kept'])} ({outcome(report)}) in {time.perf_counter() - began:.1f} s")
@@ -113,27 +122,39 @@ def nothing_left(curation: Curation, report: dict[str, Any]) -> ValueError:
     )
 
 
-class _Engine:
-    """One run of all passes, within a working directory."""
+class Engine(abc.ABC):
+    """One run of all passes, within a working directory.
 
-    def __init__(self, curation: Curation, work: epath.Path, workers: int, log: Log) -> None:
-        self._curation, self._work, self._workers, self._log = curation, work, workers, log
+    Args:
+      curation: what to do.
+      work: the directory; it has one for each pass.
+      log: prints a line.
+    """
+
+    def __init__(self, curation: Curation, work: epath.Path, log: Log) -> None:
+        self._curation, self._work, self._log = curation, work, log
         self.shards = curation.source.shards()
         self.last = work
+
+    @abc.abstractmethod
+    def carry_out(self, task: Task, missing: Sequence[int], name: str) -> None:
+        """Sends the shards with these numbers through a pass; first joins signatures if the pass applies findings.
+
+        Args:
+          task: what to do.
+          missing: the numbers of the shards that are not done, at least one.
+          name: says in the log which pass it is.
+        """
 
     def run(self) -> dict[str, Any]:
         """Runs every pass that is not finished. Returns the report of all."""
         reports: list[dict[str, Any]] = []
-        findings: list[list[Any]] = [[]] * len(self.shards)
         everything = passes(self._curation.transforms)
         for part in everything:
-            name = f"data: pass {part.number + 1} of {len(everything)}"
-            report = self._pass(part, findings, name)
+            report = self._pass(part, f"data: pass {part.number + 1} of {len(everything)}")
             reports.append(report)
             if part.number == 0:
                 self._settle(report)
-            if part.signed:
-                findings = self._join(part.signed, f"{name}, earlier corpus")
         whole = whole_report(self._curation, reports)
         if not whole["kept"]:
             error = nothing_left(self._curation, whole)
@@ -141,18 +162,13 @@ class _Engine:
             raise error
         return whole
 
-    def _pass(self, part: Pass, findings: Sequence[Sequence[Any]], name: str) -> dict[str, Any]:
+    def _pass(self, part: Pass, name: str) -> dict[str, Any]:
         before, self.last = self.last, self._work / f"pass-{part.number}"
+        task = Task(part, self._curation.source, self._curation.bad_input, before, self.last)
         files = [ShardFiles(self.last, number) for number in range(len(self.shards))]
-        source, bad_input = self._curation.source, self._curation.bad_input
         missing = [number for number, file in enumerate(files) if not file.report.exists()]
-        pieces = [
-            (part, source, self.shards[i], ShardFiles(before, i).documents, findings[i], bad_input, files[i])
-            for i in missing
-        ]
-        with Progress(name, len(missing), self._log) as progress:
-            for _, documents in run_all(_work, pieces, self._workers):
-                progress.advance(documents=documents)
+        if missing:
+            self.carry_out(task, missing, name)
         report = CurationReport(part.chain().reports)
         for file in files:
             report.merge(json.loads(file.report.read_text()))
@@ -168,46 +184,35 @@ class _Engine:
             self._log(f"data: {bad:,} records cannot be read ({problems}); the first: {first['excerpt']}")
             self._curation.bad_input.settle(bad, records, first["excerpt"])
 
-    def _join(self, transform: CorpusTransform, name: str) -> list[list[Any]]:
-        signatures = []
+
+class PoolEngine(Engine):
+    """Works with processes of this machine.
+
+    Args:
+      workers: how many.
+    """
+
+    def __init__(self, curation: Curation, work: epath.Path, workers: int, log: Log) -> None:
+        super().__init__(curation, work, log)
+        self._workers = workers
+
+    def carry_out(self, task: Task, missing: Sequence[int], name: str) -> None:
+        findings = self._join(task, task.part.applied, name) if task.part.applied else [()] * len(self.shards)
+        self._all(Task.run, [(task, i, self.shards[i], findings[i]) for i in missing], name)
+
+    def _join(self, task: Task, transform: CorpusTransform, name: str) -> Sequence[Sequence[Any]]:
         source = transform.earlier()
-        if source:
-            directory = self.last / "earlier"
-            shards = source.shards()
-            paths = [ShardFiles(directory, number).signatures for number in range(len(shards))]
-            pieces = [
-                (transform, source, shard, path)
-                for shard, path in zip(shards, paths, strict=True)
-                if not path.exists()
-            ]
-            with Progress(name, len(pieces), self._log) as progress:
-                for _, documents in run_all(_sign, pieces, self._workers):
-                    progress.advance(documents=documents)
-            signatures = [read_arrays(path) for path in paths]
-        earlier = len(signatures)
-        signatures += [read_arrays(ShardFiles(self.last, i).signatures) for i in range(len(self.shards))]
-        return transform.join.resolve(signatures)[earlier:]
+        earlier = source.shards() if source else ()
+        paths = [task.earlier_signatures(number) for number in range(len(earlier))]
+        unsigned = [number for number, path in enumerate(paths) if not path.exists()]
+        self._all(Task.sign_earlier, [(task, i, earlier[i]) for i in unsigned], f"{name}, earlier corpus")
+        paths += [task.signatures(number) for number in range(len(self.shards))]
+        return transform.join.resolve([read_arrays(path) for path in paths])[len(earlier) :]
 
-
-def _work(
-    part: Pass,
-    source: Source,
-    shard: Shard,
-    before: epath.Path,
-    findings: Sequence[Any],
-    bad_input: BadInput,
-    files: ShardFiles,
-) -> int:
-    """One shard's way through one pass, in a worker. Returns how many documents came in."""
-    records: Iterable[Record] = read_documents(before) if part.number else source.read(shard)
-    return run_shard(part, records, findings, bad_input, files)
-
-
-def _sign(transform: CorpusTransform, source: Source, shard: Shard, path: epath.Path) -> int:
-    """The signatures of one shard of an earlier corpus, in a worker. Returns how many documents it has."""
-    documents, arrays = take_signatures(transform, source.read(shard))
-    write_arrays(path, arrays)
-    return documents
+    def _all(self, work: Callable[..., int], pieces: Sequence[tuple[Any, ...]], name: str) -> None:
+        with Progress(name, len(pieces), self._log) as progress:
+            for _, documents in run_all(work, pieces, self._workers):
+                progress.advance(documents=documents)
 
 
 def _claim(directory: epath.Path) -> None:

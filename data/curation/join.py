@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt8, UInt64
+from jaxtyping import Bool, Int64, Shaped, UInt8, UInt64
 
 
 class Join(abc.ABC):
@@ -20,7 +20,7 @@ class Join(abc.ABC):
         """The signatures of the documents of a shard as arrays, to be kept on disk."""
 
     @abc.abstractmethod
-    def resolve(self, shards: Sequence[Mapping[str, np.ndarray]]) -> list[list[Any]]:
+    def resolve(self, shards: Sequence[Mapping[str, np.ndarray]]) -> list[Sequence[Any]]:
         """For each shard, the finding for each of its documents; shards and documents in corpus order."""
 
 
@@ -28,42 +28,48 @@ class FirstOccurrence(Join):
     """Which keys of a document occurred before, in an earlier document or earlier in it.
 
     Signature: uint64 [keys, 2], 128-bit hashes, any number of them. Finding: bool [keys].
-    Memory: 33 bytes a key while it runs, and 8 a document.
+    Memory: MEASURED
     """
 
     def pack(self, signatures: Sequence[UInt64[np.ndarray, "_ 2"]]) -> dict[str, np.ndarray]:
+        keys = np.concatenate([np.zeros((0, 2), np.uint64), *signatures])
         counts = np.array([len(signature) for signature in signatures], np.int64)
-        return {"keys": np.concatenate([np.zeros((0, 2), np.uint64), *signatures]), "counts": counts}
+        return {"high": keys[:, 0], "low": keys[:, 1], "counts": counts}
 
-    def resolve(self, shards: Sequence[Mapping[str, np.ndarray]]) -> list[list[Bool[np.ndarray, " _"]]]:
-        keys = np.concatenate([np.zeros((0, 2), np.uint64), *(shard["keys"] for shard in shards)])
-        seen = seen_before(keys)
-        by_shard = _parts(seen, np.array([len(shard["keys"]) for shard in shards], np.int64))
-        return [_parts(part, shard["counts"]) for part, shard in zip(by_shard, shards, strict=True)]
+    def resolve(self, shards: Sequence[Mapping[str, np.ndarray]]) -> list[Sequence[Bool[np.ndarray, " _"]]]:
+        counts = [shard["counts"] for shard in shards]
+        seen = seen_before(_joined(shards, "high", np.uint64), _joined(shards, "low", np.uint64))
+        by_shard = Parts(seen, np.array([count.sum() for count in counts], np.int64))
+        return [Parts(part, count) for part, count in zip(by_shard, counts, strict=True)]
 
 
 class Clusters(Join):
     """Whether a document is not the first of its cluster: documents are linked by any equal band, at any remove.
 
     Signature: uint64 [bands], the same number for every document, or of length 0 for one that is like no other.
-    Finding: bool. Memory: 8 bytes a band and about 40 bytes more a document while it runs, and 24 bytes a link;
-    there are fewer links than documents times bands, and few where there are few near-duplicates.
+    Finding: bool.
+    Memory: MEASURED
     """
 
     def pack(self, signatures: Sequence[UInt64[np.ndarray, " _"]]) -> dict[str, np.ndarray]:
-        valid = np.array([len(signature) > 0 for signature in signatures], bool)
-        whole = [signature for signature in signatures if len(signature)]
-        bands = np.stack(whole) if whole else np.zeros((0, 0), np.uint64)
-        return {"bands": bands, "valid": valid}
+        signed = np.array([len(signature) > 0 for signature in signatures], bool)
+        bands = np.stack([s for s in signatures if len(s)], axis=1) if signed.any() else ()
+        return {"signed": signed, "bands": np.array(len(bands))} | {band_name(i): band for i, band in enumerate(bands)}
 
-    def resolve(self, shards: Sequence[Mapping[str, np.ndarray]]) -> list[list[bool]]:
-        valid = np.concatenate([np.zeros(0, bool), *(shard["valid"] for shard in shards)])
-        filled = [shard["bands"] for shard in shards if shard["bands"].size]
-        repeated = np.zeros(valid.size, bool)
-        if filled:
-            repeated[valid] = not_first_of_cluster(np.concatenate(filled))
-        ends = np.cumsum([len(shard["valid"]) for shard in shards])
-        return [part.tolist() for part in np.split(repeated, ends[:-1])]
+    def resolve(self, shards: Sequence[Mapping[str, np.ndarray]]) -> list[Sequence[bool]]:
+        masks = [shard["signed"] for shard in shards]
+        filled = [shard for shard in shards if int(shard["bands"])]
+        signed = np.concatenate([np.zeros(0, bool), *masks])
+        first = np.arange(np.count_nonzero(signed))
+        for number in range(int(filled[0]["bands"]) if filled else 0):
+            links = first[equal_neighbours(_joined(filled, band_name(number), np.uint64))]
+            # Most bands repeat what the first of them said.
+            root, joins = spanning_forest(links[:, links[0] != links[1]])
+            first[joins] = root
+            first = first[first]
+        repeated = np.zeros(signed.size, bool)
+        repeated[signed] = first != np.arange(first.size)
+        return [part.tolist() for part in Parts(repeated, np.array([mask.size for mask in masks], np.int64))]
 
 
 class Totals(Join):
@@ -81,7 +87,7 @@ class Totals(Join):
             "documents": np.array(len(signatures)),
         }
 
-    def resolve(self, shards: Sequence[Mapping[str, np.ndarray]]) -> list[list[Mapping[str, float]]]:
+    def resolve(self, shards: Sequence[Mapping[str, np.ndarray]]) -> list[Sequence[Mapping[str, float]]]:
         sums = add_up([dict(zip(s["names"].tolist(), s["sums"].tolist(), strict=True)) for s in shards])
         return [[sums] * int(shard["documents"]) for shard in shards]
 
@@ -94,60 +100,80 @@ class CorpusText(Join):
     """
 
     @abc.abstractmethod
-    def compare(self, texts: Sequence[UInt8[np.ndarray, " bytes"]]) -> list[Any]:
+    def compare(self, texts: Sequence[UInt8[np.ndarray, " _"]]) -> list[Any]:
         """A finding for each text; the texts are in corpus order."""
 
     def pack(self, signatures: Sequence[bytes]) -> dict[str, np.ndarray]:
         lengths = np.array([len(text) for text in signatures], np.int64)
         return {"bytes": np.frombuffer(b"".join(signatures), np.uint8), "lengths": lengths}
 
-    def resolve(self, shards: Sequence[Mapping[str, np.ndarray]]) -> list[list[Any]]:
-        texts = [text for shard in shards for text in _parts(shard["bytes"], shard["lengths"])]
+    def resolve(self, shards: Sequence[Mapping[str, np.ndarray]]) -> list[Sequence[Any]]:
+        texts = [text for shard in shards for text in Parts(shard["bytes"], shard["lengths"])]
         found = iter(self.compare(texts))
         return [[next(found) for _ in shard["lengths"]] for shard in shards]
 
 
-def _parts(whole: np.ndarray, lengths: Int64[np.ndarray, " parts"]) -> list[np.ndarray]:
-    """Views of consecutive parts of these lengths."""
-    ends = np.cumsum(lengths).tolist()
-    return [whole[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]
+class Parts(Sequence[np.ndarray]):
+    """Consecutive parts of an array, made when they are asked for: a view a document would outweigh what it shows.
+
+    Args:
+      whole: the array.
+      lengths: of the parts; together that of the array.
+    """
+
+    def __init__(self, whole: Shaped[np.ndarray, " _"], lengths: Int64[np.ndarray, " _"]) -> None:
+        self._whole, self._ends = whole, np.cumsum(lengths)
+        self._lengths = lengths
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, place: int | slice) -> Any:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        return self._whole[self._ends[place] - self._lengths[place] : self._ends[place]]
 
 
-def seen_before(keys: UInt64[np.ndarray, "keys 2"]) -> Bool[np.ndarray, " keys"]:
-    """Which rows are equal to an earlier row."""
-    order = np.argsort(keys[:, 0], kind="stable")
-    same_half = keys[order[1:], 0] == keys[order[:-1], 0]
-    same = same_half & (keys[order[1:], 1] == keys[order[:-1], 1])
-    if not np.array_equal(same, same_half):
-        # Two keys that share a half lie mixed; only a sort by both halves tells them apart.
-        order = np.lexsort((keys[:, 1], keys[:, 0]))
-        same = (keys[order[1:]] == keys[order[:-1]]).all(axis=1)
-    seen = np.zeros(len(keys), bool)
-    seen[order[1:]] = same
+def band_name(number: int) -> str:
+    """What a band is called among the packed arrays of `Clusters`."""
+    return f"band-{number}"
+
+
+def seen_before(high: UInt64[np.ndarray, " keys"], low: UInt64[np.ndarray, " keys"]) -> Bool[np.ndarray, " keys"]:
+    """Which keys are equal, in both halves, to an earlier one."""
+    order = np.argsort(high, kind="stable")
+    same_half = _equals_next(high[order])
+    # Two keys that share one half only lie mixed; a sort by both halves tells them apart.
+    if not np.array_equal(same_half, same_half & _equals_next(low[order])):
+        order = np.lexsort((low, high))
+        same_half = _equals_next(high[order]) & _equals_next(low[order])
+    seen = np.zeros(len(high), bool)
+    seen[order[1:]] = same_half
     return seen
 
 
-def not_first_of_cluster(bands: UInt64[np.ndarray, "documents bands"]) -> Bool[np.ndarray, " documents"]:
-    """Which documents are in a cluster with an earlier one."""
-    links = []
-    for band in bands.T:
-        order = np.argsort(band, kind="stable")
-        same = band[order[1:]] == band[order[:-1]]
-        links.append(np.stack([order[:-1][same], order[1:][same]]))
-    return clusters(np.concatenate(links, axis=1), len(bands))
+def equal_neighbours(values: UInt64[np.ndarray, " _"]) -> Int64[np.ndarray, "2 _"]:
+    """Links from each place but the last of equal values to the next."""
+    order = np.argsort(values, kind="stable")
+    same = _equals_next(values[order])
+    return np.stack([order[:-1][same], order[1:][same]])
 
 
-def clusters(links: Int64[np.ndarray, "2 links"], documents: int) -> Bool[np.ndarray, " documents"]:
-    """Which documents are linked, at any remove, to an earlier one."""
+def spanning_forest(links: Int64[np.ndarray, "2 _"]) -> Int64[np.ndarray, "2 _"]:
+    """A link to every node that hangs together with a smaller one, from the smallest: the same clusters by the
+    fewest links.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    graph = coo_array((np.ones(links.shape[1], np.int8), (links[0], links[1])), (documents, documents))
+    nodes, compact = np.unique(links, return_inverse=True)
+    compact = compact.reshape(2, -1)
+    graph = coo_array((np.ones(compact.shape[1], np.int8), (compact[0], compact[1])), (nodes.size, nodes.size))
     _, labels = connected_components(graph, directed=False)
-    _, first = np.unique(labels, return_index=True)
-    repeated = np.ones(documents, bool)
-    repeated[first] = False
-    return repeated
+    _, smallest = np.unique(labels, return_index=True)
+    root = smallest[labels]
+    others = np.flatnonzero(root != np.arange(nodes.size))
+    return np.stack([nodes[root[others]], nodes[others]])
 
 
 def add_up(counts: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -157,3 +183,11 @@ def add_up(counts: Sequence[Mapping[str, float]]) -> dict[str, float]:
         for name, value in mapping.items():
             sums[name] = sums.get(name, 0.0) + value
     return dict(sorted(sums.items()))
+
+
+def _joined(shards: Sequence[Mapping[str, np.ndarray]], name: str, dtype: Any) -> np.ndarray:
+    return np.concatenate([np.zeros(0, dtype), *(shard[name] for shard in shards)])
+
+
+def _equals_next(values: Shaped[np.ndarray, " n"]) -> Bool[np.ndarray, " _"]:
+    return values[1:] == values[:-1]

@@ -7,7 +7,7 @@ applied at the start of the next. Between passes documents lie on disk, a file a
 import io
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +15,14 @@ import numpy as np
 from etils import epath
 
 from data import atomic
-from data.archive import write_documents
+from data.archive import read_documents, write_documents
 from data.curation.account import CurationReport
 from data.curation.bad_input import BadInput
 from data.curation.chain import Chain
 from data.curation.curation import DOCUMENTS
 from data.curation.transform import CorpusTransform, Transform
 from data.document import Document
-from data.sources.base import BadRecord, Record
+from data.sources.base import BadRecord, Record, Shard, Source
 
 # Documents judged at a time: enough for what is faster in batches, few enough to hold.
 _TOGETHER = 64
@@ -137,6 +137,48 @@ def take_signatures(
     return len(signatures), transform.join.pack(signatures)
 
 
+@dataclass(frozen=True)
+class Task:
+    """What is done to the shards of one pass, by whoever does it.
+
+    Attributes:
+      part: the pass.
+      source: where the documents of the first pass come from.
+      bad_input: what to do with records that cannot be read.
+      before: the directory of the pass before.
+      directory: the directory of this pass.
+    """
+
+    part: Pass
+    source: Source
+    bad_input: BadInput
+    before: epath.Path
+    directory: epath.Path
+
+    def run(self, number: int, shard: Shard, findings: Sequence[Any]) -> int:
+        """Sends one shard through the pass. Returns how many documents came in."""
+        before = ShardFiles(self.before, number).documents
+        records: Iterable[Record] = read_documents(before) if self.part.number else self.source.read(shard)
+        return run_shard(self.part, records, findings, self.bad_input, ShardFiles(self.directory, number))
+
+    def signatures(self, number: int) -> epath.Path:
+        """Where the signatures lie that the pass before took of a shard."""
+        return ShardFiles(self.before, number).signatures
+
+    def earlier_signatures(self, number: int) -> epath.Path:
+        """Where the signatures lie of a shard of the corpus that comes before."""
+        return ShardFiles(self.before / "earlier", number).signatures
+
+    def sign_earlier(self, number: int, shard: Shard) -> int:
+        """Takes the signatures of a shard of the corpus that comes before. Returns how many documents it has."""
+        assert self.part.applied is not None
+        source = self.part.applied.earlier()
+        assert source is not None
+        documents, arrays = take_signatures(self.part.applied, source.read(shard))
+        write_arrays(self.earlier_signatures(number), arrays)
+        return documents
+
+
 def write_arrays(path: epath.Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes named arrays, whole or not at all."""
     buffer = io.BytesIO()
@@ -145,7 +187,22 @@ def write_arrays(path: epath.Path, arrays: dict[str, np.ndarray]) -> None:
         file.write(buffer.getbuffer())
 
 
-def read_arrays(path: epath.Path) -> dict[str, np.ndarray]:
-    """The arrays that `write_arrays` wrote."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)
+def read_arrays(path: epath.Path) -> Mapping[str, np.ndarray]:
+    """The arrays that `write_arrays` wrote; each is read when it is asked for, and not kept."""
+    return _StoredArrays(path)
+
+
+class _StoredArrays(Mapping[str, np.ndarray]):
+    def __init__(self, path: epath.Path) -> None:
+        self._path = path
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        with self._path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        with self._path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return iter(list(arrays))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))

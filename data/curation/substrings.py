@@ -73,7 +73,7 @@ class Repeats(CorpusText):
     length: int
     limit: int
 
-    def compare(self, texts: Sequence[UInt8[np.ndarray, " bytes"]]) -> list[Int[np.ndarray, "pieces 2"]]:
+    def compare(self, texts: Sequence[UInt8[np.ndarray, " _"]]) -> list[Int[np.ndarray, "_ 2"]]:
         """The pieces of each text.
 
         Raises:

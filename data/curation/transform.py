@@ -22,7 +22,8 @@ class Verdict:
     Attributes:
       document: the document to go on with, or None to drop it.
       reasons: why it was changed or dropped, and how often each reason applied.
-      removed: pieces of its text that were dropped; a dropped document counts by itself.
+      removed: pieces of its text that were dropped, in the form in which the account may show them; a dropped
+        document with none is shown as it begins.
       added: further documents made from it, which follow it; counted apart.
       tallies: what was counted in it, by name, for an audit; summed over the corpus.
     """

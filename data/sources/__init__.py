@@ -2,6 +2,7 @@
 
 from data.sources.base import BadRecord, Record, Shard, Source
 from data.sources.csv import Csv
+from data.sources.curated import CuratedDocuments
 from data.sources.html_files import HtmlFiles
 from data.sources.hugging_face import HuggingFaceDataset
 from data.sources.joined import Joined
@@ -16,6 +17,7 @@ from data.sources.warc import Warc
 __all__ = [
     "BadRecord",
     "Csv",
+    "CuratedDocuments",
     "Delimiter",
     "HtmlFiles",
     "HuggingFaceDataset",

@@ -81,7 +81,7 @@ class Columns:
                 message = f"{place} has no {self.id!r} for an id; the names beside the text are {others}"
                 return BadRecord(place, "no id", message, text[:_SHOWN])
             own_id = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-        known = {}
+        known = []
         for what, name, every in (
             ("licence", self.licence, self.every_licence),
             ("language", self.language, self.every_language),
@@ -90,13 +90,16 @@ class Columns:
             if value is not None and not isinstance(value, str):
                 message = f"{place} has {_short(value)} as its {name!r}, but a {what} must be a string or null"
                 return BadRecord(place, f"{what} is no string", message, text[:_SHOWN])
-            known[what] = value.strip() if value and value.strip() else every
-        others = {name: value for name, value in record.items() if name not in self.named}
-        return Document(text=text, id=own_id, source=self.source, meta=plain(others), **known)
+            known.append(value.strip() if value and value.strip() else every)
+        meta = plain(record)
+        for name in self.named:
+            meta.pop(name, None)
+        return Document(text, own_id, self.source, *known, meta)
 
 
 # Stands for a value that JSON has no form of.
 _NONE_SUCH = object()
+_PLAIN = frozenset([str, bool, int, float, type(None)])
 
 
 def plain(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,11 +112,11 @@ def plain(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if getattr(value, "ndim", None) == 0:
-        # A scalar of NumPy's, which may look like one of Python's.
-        return _plain(value.item())
-    if value is None or isinstance(value, str | bool | int | float):
+    if type(value) in _PLAIN:
         return value
+    if getattr(value, "ndim", None) == 0:
+        # A scalar of NumPy's, some of which are also of Python's types.
+        return _plain(value.item())
     if isinstance(value, bytes):
         try:
             return value.decode("utf-8")

@@ -69,33 +69,38 @@ class JsonLines(Source):
         return files.fingerprint(files.find_files(self.path))
 
     def _whole(self, name: str, file: epath.Path) -> Iterator[Record]:
+        columns = Columns.of(self, os.fspath(self.path))
         with streams.opened(file) as stream:
             for number, line in enumerate(streams.lines(stream, self.longest), start=1):
-                yield from self._record(line, f"{name}:{number}", f"{file}:{number}")
+                if record := self._record(line, columns, f"{name}:{number}", f"{file}:{number}"):
+                    yield record
 
     def _range(self, name: str, file: epath.Path, start: int, end: int) -> Iterator[Record]:
         """The lines that begin in a range of bytes, so that each line belongs to one range."""
+        columns = Columns.of(self, os.fspath(self.path))
         before = max(start - 1, 0)
         with streams.opened(file, before) as stream:
             at = start and before + streams.pass_over(stream)
-            while at < end and (line := next(streams.lines(stream, self.longest), None)) is not None:
-                yield from self._record(line, f"{name}@{at}", f"{file}@{at}")
+            for line in streams.lines(stream, self.longest):
+                if at >= end:
+                    return
+                if record := self._record(line, columns, f"{name}@{at}", f"{file}@{at}"):
+                    yield record
                 at += line.size if isinstance(line, streams.TooLong) else len(line)
 
-    def _record(self, line: bytes | streams.TooLong, default_id: str, place: str) -> Iterator[Record]:
+    def _record(self, line: bytes | streams.TooLong, columns: Columns, default_id: str, place: str) -> Record | None:
+        """The record of a line; None for a blank one."""
         if isinstance(line, streams.TooLong):
-            yield too_long(line, self.longest, place)
-        elif line.strip():
-            yield self._parse(line, default_id, place)
-
-    def _parse(self, line: bytes, default_id: str, place: str) -> Record:
+            return too_long(line, self.longest, place)
+        if line.isspace():
+            return None
         try:
             text = line.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             return not_utf8(line, error, place)
         try:
             record = json.loads(text)
-            if b"\\ud" in line.lower():
+            if "\\ud" in text or "\\uD" in text:
                 # JSON can escape half a surrogate pair, which is no character and has no UTF-8.
                 whole = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
                 record = json.loads(whole)
@@ -108,4 +113,4 @@ class JsonLines(Source):
         if not isinstance(record, dict):
             message = f"{place} is a JSON {type(record).__name__}, but must be an object"
             return BadRecord(place, "not an object", message, text[:_SHOWN])
-        return Columns.of(self, os.fspath(self.path)).document(record, default_id, place)
+        return columns.document(record, default_id, place)

@@ -79,7 +79,8 @@ class Parquet(Source):
         with streams.opened(file) as stream:
             try:
                 # A buffer makes it read pages as they are needed rather than a column of a row group at once.
-                with pq.ParquetFile(stream, buffer_size=1 << 20, pre_buffer=False) as table:
+                reading = {"buffer_size": 1 << 20, "pre_buffer": False, "page_checksum_verification": True}
+                with pq.ParquetFile(stream, **reading) as table:
                     names = table.schema_arrow.names
                     wanted = list(dict.fromkeys([*columns.named, *(names if self.meta is None else self.meta)]))
                     if missing := [name for name in wanted if name not in names]:

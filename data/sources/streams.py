@@ -13,11 +13,12 @@ from etils import epath
 
 # What is read at once, from a disk or a bucket.
 _BLOCK = 1 << 20
-# What is decompressed at once. A byte of zstandard can stand for 32 KiB, a byte of gzip for 1 KiB, so that
-# this holds 32 MiB of an archive made to fill the memory. Larger steps are no faster.
-_STEP = 1 << 10
 # Of what is too long, as much as a person looks at.
 _SHOWN = 200
+
+
+# What a decompressor raises.
+DAMAGE = (EOFError, zlib.error, zstandard.ZstdError)
 
 
 class TruncatedArchive(EOFError):
@@ -49,7 +50,7 @@ def opened(file: epath.Path, start: int = 0) -> Iterator[io.BufferedReader]:
     """
     with file.open("rb") as source:
         if is_packed(file):
-            raw: io.RawIOBase = _Unpacked(source, _FORMATS[file.suffix])
+            raw: io.RawIOBase = _Unpacked(source, *_FORMATS[file.suffix])
         else:
             raw = _Plain(source)
             if start:
@@ -66,7 +67,7 @@ def read_errors() -> tuple[type[Exception], ...]:
     """What reading a file can raise through the path library, whose `gs://` may be TensorFlow's."""
     tensorflow = sys.modules.get("tensorflow")
     extra = (tensorflow.errors.OpError,) if tensorflow else ()
-    return (OSError, EOFError, zlib.error, zstandard.ZstdError, *extra)
+    return (OSError, *DAMAGE, *extra)
 
 
 def lines(stream: io.BufferedReader, longest: int) -> Iterator[bytes | TooLong]:
@@ -133,9 +134,10 @@ class _Unpacked(io.RawIOBase):
     decompressed when they do (gzip in a buffer), or have no bound on what a step gives.
     """
 
-    def __init__(self, source: Any, member: Callable[[], Any]) -> None:
+    def __init__(self, source: Any, member: Callable[[], Any], step: int) -> None:
         self._source = source
         self._new = member
+        self._step = step
         self._member: Any = None
         self._members = 0
         self._packed = b""
@@ -161,7 +163,7 @@ class _Unpacked(io.RawIOBase):
             if self._member is None and self._members:
                 return False
             raise TruncatedArchive("it ends in the middle of its compressed data")
-        step = self._packed[self._at : self._at + _STEP]
+        step = self._packed[self._at : self._at + self._step]
         if self._member is None:
             if self._members:
                 # Tapes and some writers pad an archive with zeros.
@@ -188,4 +190,6 @@ def _zstandard() -> Any:
     return zstandard.ZstdDecompressor().decompressobj()
 
 
-_FORMATS: dict[str, Callable[[], Any]] = {".gz": _gzip, ".zst": _zstandard}
+# How a member is decompressed, and how many bytes of it at once. Four bytes of zstandard can stand for a block of
+# 128 KiB (RFC 8878, section 3.1.1.2), a byte of gzip for 1 KiB: an archive made to fill the memory fills 16 or 4 MiB.
+_FORMATS: dict[str, tuple[Callable[[], Any], int]] = {".gz": (_gzip, 4096), ".zst": (_zstandard, 512)}

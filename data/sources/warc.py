@@ -57,8 +57,11 @@ class Warc(Source):
         from fastwarc.warc import ArchiveIterator, WarcRecordType
 
         with streams.opened(file) as stream:
-            archive = ArchiveIterator(_AsItComes(stream), record_types=WarcRecordType.any_type, auto_decode="none")
+            given = _AsItComes(stream)
+            archive = ArchiveIterator(given, record_types=WarcRecordType.any_type, auto_decode="none")
             for number, found in enumerate(archive, start=1):
+                if not found.headers.get("Content-Length"):
+                    raise OSError(f"its record {number} has no Content-Length")
                 length, raw = found.content_length, None
                 if wanted := self._is_wanted(found, WarcRecordType):
                     raw = found.reader.read(length) if length <= self.longest else None
@@ -68,6 +71,9 @@ class Warc(Source):
                     raise streams.TruncatedArchive(f"its record {number} has {had:,} bytes of {length:,}")
                 if wanted:
                     yield self._record(found, raw, f"{name}:{number}", f"{file}, record {number}")
+            if not given.end.replace(b"\r", b"").endswith(b"\n\n"):
+                # The library passes over a header that is cut off.
+                raise streams.TruncatedArchive("it does not end with an empty line, as a record does")
 
     def _is_wanted(self, found: Any, types: Any) -> bool:
         if found.record_type == types.conversion:
@@ -115,6 +121,7 @@ class _AsItComes(io.RawIOBase):
     def __init__(self, stream: io.BufferedReader) -> None:
         self._stream = stream
         self._at = 0
+        self.end = b""
 
     def readable(self) -> bool:
         return True
@@ -122,6 +129,7 @@ class _AsItComes(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         part = self._stream.read1(size)
         self._at += len(part)
+        self.end = (self.end + part[-4:])[-4:]
         return part
 
     def tell(self) -> int:

@@ -71,9 +71,12 @@ class Targets(abc.ABC):
         """The arrays of a batch; with `segments`, of rows whose documents are kept apart.
 
         Raises:
-          ValueError: when a row of `sequence` has no room for what this choice adds to one, or the choice cannot
-            keep documents apart.
+          ValueError: when a row of `sequence` has no room for what this choice adds to one.
         """
+
+    def check_documents(self, apart: bool) -> None:
+        """Raises ValueError when documents that share a row are to be kept `apart`, and this choice cannot do it."""
+        return None
 
     @abc.abstractmethod
     def start(self, tokenizer: Tokenizer, sequence: int) -> MakeBatch:

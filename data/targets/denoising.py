@@ -20,7 +20,8 @@ from data.tokenizers import Tokenizer, sentinels
 class Denoising(Targets):
     """One of several denoisers for each row, all alike likely, and a layout.
 
-    A row is one example, as T5's is: its documents are told apart by their separators alone.
+    A row is one example, as T5's is: documents that share it are told apart by their separators alone. So packing
+    must not keep them apart, unless each has a row of its own.
     """
 
     layout: Layout
@@ -31,18 +32,27 @@ class Denoising(Targets):
         """The denoisers."""
 
     def raw_length(self, sequence: int) -> int:
-        return max(self._lengths(sequence))
+        return max(self.lengths(sequence))
 
     def fields(self, sequence: int, segments: bool = False) -> dict[str, Field]:
-        if segments:
-            raise ValueError(self._refusal())
         return self.layout.fields(sequence, self._longest_target(sequence))
+
+    def check_documents(self, apart: bool) -> None:
+        if apart:
+            raise ValueError(
+                f"{type(self).__name__} makes one example of a row and cannot keep documents apart that share it;"
+                " pack with Windows(), or with Padded() to give each a row"
+            )
 
     def start(self, tokenizer: Tokenizer, sequence: int) -> MakeBatch:
         return _Maker(self, tokenizer, sequence)
 
-    def _lengths(self, sequence: int) -> list[int]:
-        """The longest row that each denoiser can take."""
+    def lengths(self, sequence: int) -> list[int]:
+        """The longest row that each denoiser can take.
+
+        Raises:
+          ValueError: when one cannot take any.
+        """
         longest = []
         for denoiser in self.mixture:
 
@@ -56,14 +66,8 @@ class Denoising(Targets):
         return longest
 
     def _longest_target(self, sequence: int) -> int:
-        lengths = self._lengths(sequence)
+        lengths = self.lengths(sequence)
         return max(denoiser.lengths(length).target for denoiser, length in zip(self.mixture, lengths, strict=True))
-
-    def _refusal(self) -> str:
-        return (
-            f"{type(self).__name__} makes one example of a row and cannot keep its documents apart; let rows come"
-            " without segments"
-        )
 
 
 class _Maker:
@@ -74,7 +78,7 @@ class _Maker:
         self._spec = spec
         self._sequence = sequence
         self._target = spec._longest_target(sequence)
-        self._lengths = np.array(spec._lengths(sequence))
+        self._lengths = np.array(spec.lengths(sequence))
         self._separator = separator_id(tokenizer, name)
         unused = np.zeros(1, np.uint64)
         spans = [
@@ -88,8 +92,7 @@ class _Maker:
         self._modes = np.array([ids.get(denoiser.mode, -1) for denoiser in spec.mixture], np.int32)
 
     def __call__(self, rows: Rows, keys: UInt64[np.ndarray, " rows"]) -> Batch:
-        if rows.segment_ids is not None:
-            raise ValueError(self._spec._refusal())
+        self._spec.check_documents(rows.segment_ids is not None and bool((rows.segment_ids > 1).any()))
         drawn = Draws(keys, 2).first(2)
         which = below(drawn[:, 0], len(self._marked))
         length = np.minimum((rows.weights > 0).sum(axis=1), self._lengths[which])
@@ -98,13 +101,13 @@ class _Maker:
             mine = which == number
             noise[mine], spans[mine] = denoiser.noise(length[mine], drawn[mine, 1])
         mask = span_noise(keys, length, noise, spans, rows.targets.shape[1])
-        source, target = _split(rows.targets, mask, length, spans, self._marked[which], self._sentinels)
+        source, target = split_spans(rows.targets, mask, length, spans, self._marked[which], self._sentinels)
         modes = np.where(length > 0, self._modes[which], -1)
         lead = Ragged(modes[modes >= 0], (modes >= 0).astype(np.int64))
         return self._spec.layout.arrays([lead, source], target, self._separator, self._sequence, self._target)
 
 
-def _split(
+def split_spans(
     text: Int32[np.ndarray, "rows raw"],
     mask: Bool[np.ndarray, "rows raw"],
     length: Int64[np.ndarray, " rows"],

@@ -26,13 +26,13 @@ class FillInTheMiddle(Targets):
         <fim_prefix> prefix <fim_suffix> suffix <fim_middle> middle        (PSM)
         <fim_prefix> <fim_suffix> suffix <fim_middle> prefix middle        (SPM, their variant 2)
 
-    and all of it is predicted. Both cuts are uniform over the document, so that parts may be empty. To make room for
-    the three marks, the last three tokens of its text are dropped, those before its separator if it has one in the
-    row; a document of three tokens or fewer stays as it is. Documents are told apart by their segments, or by the
-    separators where rows have none.
+    and all of it is predicted. Both cuts are uniform over the document, so that parts may be empty; without a prefix
+    the two orders are one. To make room for the three marks, the last three tokens of the document's text are
+    dropped, those before its separator if it has one in the row; a document of three tokens or fewer stays as it is.
+    Documents are told apart by their segments, or by the separators where rows have none.
 
     Attributes:
-      rate: share of documents that are rearranged (their section 4.1; they find up to 0.9 harmless).
+      rate: share of documents that are rearranged; they find rates up to 0.9 harmless.
       spm_rate: share of these that have the suffix first.
 
     Raises:
@@ -86,9 +86,9 @@ class FillInTheMiddle(Targets):
         suffix_first = happens(drawn[1], self.spm_rate)
         first, second = (below(number, text + 1) for number in drawn[2:])
         low, high = np.minimum(first, second), np.maximum(first, second)
-        mark, begin, end = moved.astype(np.int64), found.begin, found.length - moved * (found.length - ended)
-        # Nine pieces, some of them empty, give both orders and the document left as it is: where each is taken from,
-        # and how long it is. What remains of a document at the end is its separator, or all of it.
+        mark, begin, end = moved.astype(np.int64), found.begin, np.where(moved, ended, found.length)
+        # Eight pieces, some of them empty, give both orders and the document left as it is: where each is taken from,
+        # and how long it is. The last is the separator, or all of a document that is left as it is.
         pieces = [
             (total + 0, mark),
             (begin, np.where(suffix_first, 0, low)),

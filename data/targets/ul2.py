@@ -8,13 +8,13 @@ from data.targets.layouts import EncoderDecoder, Layout
 
 # Tay et al., 2022, table 1: regular (R), sequential (S) and extreme (X) denoising.
 _PUBLISHED: tuple[Denoiser, ...] = (
-    SpanDenoiser(3, 0.15, "[R]"),
-    SpanDenoiser(8, 0.15, "[R]"),
+    SpanDenoiser(3.0, 0.15, "[R]"),
+    SpanDenoiser(8.0, 0.15, "[R]"),
     PrefixDenoiser("[S]"),
-    SpanDenoiser(3, 0.5, "[X]"),
-    SpanDenoiser(8, 0.5, "[X]"),
-    SpanDenoiser(64, 0.15, "[X]"),
-    SpanDenoiser(64, 0.5, "[X]"),
+    SpanDenoiser(3.0, 0.5, "[X]"),
+    SpanDenoiser(8.0, 0.5, "[X]"),
+    SpanDenoiser(64.0, 0.15, "[X]"),
+    SpanDenoiser(64.0, 0.5, "[X]"),
 )
 
 
@@ -26,8 +26,13 @@ class UL2(Denoising):
     their appendix 9.2; their table 1 gives its average as a quarter of the row taken out. The released model names
     its modes [NLU] for R, [S2S] for S and [NLG] for X.
 
-    A row takes as many tokens as the densest denoiser can use. One that is given more than fit leaves the rest of
-    the row out; it may be seen in another epoch.
+    A row takes as many tokens as fill it under the denoiser that can use most. Under another it leaves the last of
+    them out, rather than have rows that are partly empty; so an epoch sees this share of its tokens:
+
+        >>> statistics.mean(UL2(layout=DecoderOnly()).lengths(1024)) / UL2(layout=DecoderOnly()).raw_length(1024)
+        0.927...
+        >>> statistics.mean(UL2().lengths(512)) / UL2().raw_length(512)
+        0.702...
 
     Attributes:
       denoisers: what is mixed, in equal parts; one that is named twice has twice the share.

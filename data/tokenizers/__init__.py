@@ -4,7 +4,7 @@ from data.tokenizers.base import Tokenizer, TokenizerSpec
 from data.tokenizers.byte import Bytes, ByteTokenizer
 from data.tokenizers.character import Characters, CharacterTokenizer
 from data.tokenizers.hugging_face import HuggingFace, HuggingFaceTokenizer
-from data.tokenizers.saved import load_tokenizer
+from data.tokenizers.saved import SavedTokenizer, load_tokenizer, tokenizer_at
 from data.tokenizers.sentence_piece import SentencePiece, SentencePieceTokenizer
 from data.tokenizers.special import sentinels
 
@@ -15,10 +15,12 @@ __all__ = [
     "Characters",
     "HuggingFace",
     "HuggingFaceTokenizer",
+    "SavedTokenizer",
     "SentencePiece",
     "SentencePieceTokenizer",
     "Tokenizer",
     "TokenizerSpec",
     "load_tokenizer",
     "sentinels",
+    "tokenizer_at",
 ]

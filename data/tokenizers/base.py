@@ -1,6 +1,7 @@
 """What a tokenizer is, and what a choice of tokenizer is."""
 
 import abc
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +12,8 @@ from etils import epath
 from jaxtyping import Bool, Int32, Integer
 
 from data import atomic
+from data.identity import is_location
+from data.spec import describe
 
 FORMAT = 1
 FILE = "tokenizer.json"
@@ -150,6 +153,16 @@ class TokenizerSpec(abc.ABC):
     """
 
     covers_validation: ClassVar[bool] = False
+
+    def identity(self) -> dict[str, Any]:
+        """What it is, as JSON values: where it is read from files, what is in them rather than where they lie.
+
+        Raises:
+          FileNotFoundError, ValueError: when the files are missing or not as described.
+        """
+        described = describe(self, locations=False)
+        located = any(is_location(field) for field in dataclasses.fields(self))
+        return described | ({"hash": self.train([]).hash} if located else {})
 
     @abc.abstractmethod
     def train(self, texts: Iterable[str]) -> Tokenizer:

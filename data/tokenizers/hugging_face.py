@@ -8,7 +8,7 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -16,6 +16,7 @@ import tokenizers
 from etils import epath
 from jaxtyping import Bool, Int32, Integer
 
+from data.identity import LOCATION
 from data.tokenizers.base import Tokenizer, TokenizerSpec
 from data.tokenizers.published import Published
 from data.tokenizers.special import check_names
@@ -112,7 +113,7 @@ class HuggingFace(TokenizerSpec):
       ValueError: when a name is empty or given twice.
     """
 
-    path: str
+    path: str | os.PathLike[str] = field(metadata=LOCATION)
     separator: str | None = None
     special: tuple[str, ...] = ()
 

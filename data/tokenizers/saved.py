@@ -1,13 +1,17 @@
 """Reads a tokenizer back from its directory."""
 
 import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from etils import epath
 
-from data.tokenizers.base import FILE, FORMAT, Tokenizer
+from data.identity import LOCATION
+from data.tokenizers.base import FILE, FORMAT, Tokenizer, TokenizerSpec
 from data.tokenizers.byte import ByteTokenizer
 from data.tokenizers.character import CharacterTokenizer
-from data.tokenizers.hugging_face import HuggingFaceTokenizer
+from data.tokenizers.hugging_face import HuggingFace, HuggingFaceTokenizer
 from data.tokenizers.sentence_piece import SentencePieceTokenizer
 
 _TYPES: dict[str, type[Tokenizer]] = {
@@ -45,3 +49,38 @@ def load_tokenizer(directory: epath.PathLike) -> Tokenizer:
             f" says {str(saved_hash)[:12]}...; train it again"
         )
     return tokenizer
+
+
+@dataclass(frozen=True)
+class SavedTokenizer(TokenizerSpec):
+    """A tokenizer that was made earlier, by its directory: that of a prepared corpus, `DIR/tokenizer`."""
+
+    path: str | os.PathLike[str] = field(metadata=LOCATION)
+
+    def train(self, texts: Iterable[str]) -> Tokenizer:
+        return load_tokenizer(self.path)
+
+
+def tokenizer_at(path: epath.PathLike) -> TokenizerSpec:
+    """The spec of the tokenizer that lies at `path`: one saved here, or a `tokenizer.json` as the world has them.
+
+    Args:
+      path: the `tokenizer.json`, or the directory it lies in.
+
+    Raises:
+      FileNotFoundError: when there is none.
+      ValueError: when it is neither.
+    """
+    found = epath.Path(path)
+    file = found / FILE if found.is_dir() else found
+    try:
+        record = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{file} does not exist; give a tokenizer.json or the directory of one, or a tokenizer to make, such as"
+            " SentencePiece(32000)"
+        ) from None
+    except ValueError as error:
+        raise ValueError(f"{file} is no tokenizer.json: {error}") from None
+    ours = isinstance(record, dict) and {"format", "type", "hash", "state"} <= record.keys()
+    return SavedTokenizer(str(file.parent)) if ours else HuggingFace(str(file))

@@ -11,6 +11,7 @@ console.quiet()
 import jax
 import numpy as np
 
+from data.targets import NextToken
 from experiments.benchmarks.shapes import Shape
 from experiments.benchmarks.turns import serve
 from model.attention import Attention
@@ -50,7 +51,7 @@ def main() -> None:
     blueprint = Blueprint(model_of(shape))
     schedule = WarmupCosine(peak=1e-3, warmup=100).over(100_000)
     optimizer = AdamW().transform(schedule, blueprint.matrices())
-    rows = abstract_batch(shape.context, shape.batch, False, layout)
+    rows = abstract_batch(NextToken().fields(shape.context), shape.batch, layout)
     step = make_step(blueprint, CausalLM(), optimizer, schedule, seed=0)
     compiled = compile_step(step, abstract_state(blueprint, optimizer, layout), rows, layout)
     state = fresh_state(blueprint, optimizer, layout, seed=0)

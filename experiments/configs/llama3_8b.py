@@ -6,6 +6,7 @@ The shape is the paper's; data and number of steps are a start, not its 15 trill
 """
 
 from data.curation import Clean
+from data.packing import Windows
 from data.recipe import Recipe
 from data.sources import Tfds
 from data.split import HashSplit
@@ -50,7 +51,7 @@ def experiment() -> Experiment:
             split=HashSplit(0.0005),
             tokenizer=SentencePiece(vocab=128_000),
         ),
-        batch=Batches(sequence=8192, batch=512, segments=True),
+        batch=Batches(sequence=8192, batch=512, packing=Windows(segments=True)),
         optimizer=AdamW(),
         schedule=WarmupCosine(peak=3e-4, warmup=2000, floor=3e-5),
         steps=40_000,

@@ -71,7 +71,7 @@ def test_both_forms_say_what_was_counted(tmp_path: Path) -> None:
         ["MinLength", "5", "0", "1", "0", "164", "159", "20.000"],
         ["ExactDeduplicate", "4", "0", "1", "0", "159", "113", "25.000"],
         ["duplicate document", "1"],
-        ["not a JSON record", "1"],
+        ["not JSON", "1"],
         ["x", "5"],
     ):
         start = [i for i, cell in enumerate(cells) if cells[i : i + len(row)] == row]

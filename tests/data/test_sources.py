@@ -3,6 +3,7 @@
 import gzip
 import json
 import pydoc_data.topics
+import shutil
 import sys
 import textwrap
 from pathlib import Path
@@ -147,6 +148,38 @@ def test_tfds(dataset: Path) -> None:
     assert [d.text for d in named.documents()] == [f"text {i} \u00e9" for i in range(3)]
     assert {d.licence for d in named.documents()} == {"MIT"}
     assert named.fingerprint() != source.fingerprint() == source.fingerprint()
+
+
+def test_a_file_of_tfds_is_a_shard(dataset: Path) -> None:
+    tiny = str(dataset / "tiny" / "1.0.0")
+    wanted = {
+        "train": [[0, 1, 2], [3, 4, 5], [6]],
+        "train[1:4]": [[1, 2], [3]],
+        "train[4:]+train[:1]": [[4, 5], [6], [0]],
+    }
+    for split, labels in wanted.items():
+        source = Tfds(tiny, split=split)
+        shards = source.shards()
+        assert len({shard.name for shard in shards}) == len(shards) and shards[0].files[0].startswith("tiny-train")
+        # The last first: a shard is read apart from the others.
+        apart = [list(source.read(shard)) for shard in reversed(shards)][::-1]
+        assert [[d.meta["label"] for d in found] for found in apart] == labels
+        assert [d for found in apart for d in found] == list(source.documents())
+    assert [dict(d.meta) for d in Tfds(tiny, split="train[:2]").documents()] == [{"label": 0}, {"label": 1}]
+
+
+def test_damaged_files_of_tfds_are_bad_records(dataset: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "tiny" / "1.0.0"
+    shutil.copytree(dataset / "tiny" / "1.0.0", copy)
+    one, two, three = sorted(copy.glob("*.tfrecord*"))
+    one.write_bytes(one.read_bytes()[:-5])
+    two.unlink()
+    source = Tfds(str(copy))
+    first, second, third = (list(source.read(shard)) for shard in source.shards())
+    assert (first[-1].problem, len(first)) == ("damaged file", 3)
+    assert first[-1].message.startswith(f"{one} is given up after 2 records: damaged file, ")
+    assert [(r.problem, r.place) for r in second] == [("cannot be opened", str(two))]
+    assert [d.text for d in third] == ["text 6 \u00e9"]
 
 
 def test_bad_tfds(dataset: Path) -> None:

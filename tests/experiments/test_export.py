@@ -13,6 +13,7 @@ import pytest
 import sentencepiece
 from safetensors.numpy import load_file
 
+from data.packing import Windows
 from data.split import TailSplit
 from data.tokenizers import SentencePiece
 from experiments.export import export_run, one_document
@@ -45,7 +46,7 @@ def opened(trained, tmp_path_factory: pytest.TempPathFactory) -> OpenRun:
             feedforward=GatedMLP(24),
         ),
         data=dataclasses.replace(trained.experiment.data, split=TailSplit(0.2), tokenizer=SentencePiece(vocab=300)),
-        batch=Batches(sequence=32, batch=8, evaluation=16, segments=True),
+        batch=Batches(sequence=32, batch=8, evaluation=16, packing=Windows(segments=True)),
         steps=2,
         hooks=(),
     )  # fmt: skip

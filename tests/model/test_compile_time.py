@@ -19,6 +19,7 @@ from data.console import quiet
 quiet()
 import jax
 from jax.experimental import topologies
+from data.targets import NextToken
 from model import stack
 from model.attention import Attention
 from model.feedforward import GatedMLP
@@ -53,7 +54,7 @@ def seconds(layers):
     optimizer = AdamW().transform(schedule, blueprint.matrices())
     state = abstract_state(blueprint, optimizer, layout)
     step = make_step(blueprint, CausalLM(), optimizer, schedule, seed=0)
-    batch = abstract_batch(max(64, width // 2), rows, False, layout)
+    batch = abstract_batch(NextToken().fields(max(64, width // 2)), rows, layout)
     # Of all threads: other programs on the machine do not count.
     began = time.process_time()
     compile_step(step, state, batch, layout)

@@ -31,7 +31,7 @@ def test_config_fits_its_pod(name: str, topology: str) -> None:
     step = make_step(
         blueprint, experiment.objective, optimizer, schedule, seed=0, accumulate=batch.accumulate
     )
-    rows = abstract_batch(batch.sequence, batch.batch, batch.segments, layout)
+    rows = abstract_batch(batch.form.fields, batch.batch, layout)
     memory = compile_step(step, state, rows, layout).memory_analysis()
     used = memory.argument_size_in_bytes + memory.temp_size_in_bytes
     used += memory.output_size_in_bytes - memory.alias_size_in_bytes

@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TINY = '''
 import pathlib
 from data.curation import Clean
+from data.packing import Windows
 from data.recipe import Recipe
 from data.sources import TextFiles
 from data.split import TailSplit
@@ -32,7 +33,7 @@ def experiment() -> Experiment:
             precision=Precision(compute="float32"), dropout=0.1),
         data=Recipe(source=TextFiles(str(HERE / "text.txt")), transforms=(Clean(),), split=TailSplit(0.1),
                     tokenizer=Bytes()),
-        batch=Batches(sequence=16, batch=8, segments=True),
+        batch=Batches(sequence=16, batch=8, packing=Windows(segments=True)),
         optimizer=AdamW(), schedule=WarmupCosine(peak=1e-2, warmup=5), steps=60,
         cadence=Cadence(log=1, evaluate=30, checkpoint=7, keep=2), seed=3)
 '''

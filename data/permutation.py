@@ -55,7 +55,7 @@ def permutation(
     known, which = np.unique(size, return_inverse=True)
     if not 1 <= known.min(initial=1) <= known.max(initial=1) <= 1 << 62:
         raise ValueError(f"size is {known[-1 if known[0] > 0 else 0]}, but a permutation needs one in [1, 2^62]")
-    if index.size and not (0 <= index.min() and (index < size).all()):
+    if index.size and not (index.min() >= 0 and (index < size).all()):
         raise ValueError(f"index spans [{index.min()}, {index.max()}], outside [0, {known[0]})")
     if isinstance(key, int):
         key = np.full(index.shape, key % 2**64, np.uint64)

@@ -1,4 +1,4 @@
-"""Measures speed: `python -m experiments.benchmark train` or `... data`.
+"""Measures speed: `python -m experiments.benchmark train`, `... data` or `... curate`.
 
 `train`: tokens per second of the training step on this machine's CPU, in float32, against the same
 model in eager PyTorch if that is installed. Both sides take turns, so that a change in the machine's
@@ -23,11 +23,14 @@ _REPEATS = flags.DEFINE_integer("repeats", 7, "turns of each side", lower_bound=
 _SHAPES = flags.DEFINE_list("shapes", ["4x128", "6x384", "12x768"], "models to time")
 _FUSED = flags.DEFINE_bool("fused_peer", True, "give the peer PyTorch's one-pass AdamW kernel")
 _TOKENS = flags.DEFINE_integer("tokens", 50_000_000, "tokens in the store of `data`", lower_bound=100_000)
+_TEXT = flags.DEFINE_string("text", None, "JSON lines of documents for `curate`; by default Python's documentation")
+_DOCUMENTS = flags.DEFINE_integer("documents", 2000, "documents of `curate`", lower_bound=100)
+_PEER = flags.DEFINE_string("peer_python", None, "a Python that has datatrove, spacy, tokenizers and xxhash<4")
 
 
 def main(argv: list[str]) -> None:
     """Runs one benchmark."""
-    known = {"train": train, "data": data}
+    known = {"train": train, "data": data, "curate": curate}
     if argv[1] not in known:
         raise console.UsageError(f"there is no benchmark '{argv[1]}'; there are {', '.join(known)}")
     known[argv[1]]()
@@ -87,5 +90,16 @@ def data() -> None:
         print(figures, flush=True)
 
 
+def curate() -> None:
+    """Times curation against its peer, and measures the memory of its joins."""
+    from experiments.benchmarks import curation_speed, join_memory
+
+    repeats = _REPEATS.value if flags.FLAGS["repeats"].present else 3
+    for line in curation_speed.measure(_TEXT.value, _DOCUMENTS.value, repeats, _PEER.value):
+        print(line, flush=True)
+    for line in join_memory.measure():
+        print(line, flush=True)
+
+
 if __name__ == "__main__":
-    console.run(main, positionals=("train|data",))
+    console.run(main, positionals=("train|data|curate",))

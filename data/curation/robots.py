@@ -1,9 +1,10 @@
 """What sites say of being read by machines: robots.txt, lists of domains, and tags against training."""
 
 import abc
+import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import ClassVar
 from urllib.parse import SplitResult, urlsplit
@@ -14,8 +15,11 @@ from data.curation.robots_txt import Robots
 from data.curation.transform import DocumentTransform, Verdict
 from data.curation.unknown import DropUnknown, Unknown
 from data.document import Document
+from data.identity import LOCATION
 from data.pinned_file import PinnedFile
+from data.sources.base import Source
 from data.sources.files import decode
+from data.sources.text_files import TextFiles
 
 _NOT_KNOWN = "no robots.txt known"
 _OPEN_FILES = 1024
@@ -36,6 +40,10 @@ class RobotsRule(abc.ABC):
         Raises:
           FileNotFoundError: when what the rule reads is missing.
         """
+
+    def reads(self) -> Sequence[Source]:
+        """What it reads beside the documents."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ class RobotsFiles(RobotsRule):
         Google's and Anthropic's, as they document them.
     """
 
-    directory: str
+    directory: str | os.PathLike[str] = field(metadata=LOCATION)
     agents: tuple[str, ...] = ("GPTBot", "CCBot", "Google-Extended", "ClaudeBot")
 
     def start(self) -> Objection:
@@ -96,6 +104,9 @@ class RobotsFiles(RobotsRule):
             return None
 
         return object_to
+
+    def reads(self) -> Sequence[Source]:
+        return (TextFiles(self.directory),)
 
 
 @dataclass(frozen=True)
@@ -166,6 +177,9 @@ class RobotsPolicy(DocumentTransform):
             return self.no_robots.settle(document, _NOT_KNOWN) if found else Verdict(document)
 
         return judge
+
+    def reads(self) -> Sequence[Source]:
+        return [source for rule in self.rules for source in rule.reads()]
 
 
 _NOWHERE = urlsplit("")

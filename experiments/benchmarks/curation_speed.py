@@ -1,5 +1,6 @@
 """Curation against datatrove: heuristic filters and near-duplicates over the same documents on the same cores."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -77,13 +78,13 @@ def _theirs(source: Path, out: Path, workers: int, python: str) -> tuple[float, 
 def _write(folder: Path, text: str | None, documents: int) -> int:
     """Writes the documents in as many files as make the work even. Returns the bytes of their text."""
     folder.mkdir()
-    files = [open(folder / f"{number}.jsonl", "w", encoding="utf-8") for number in range(_SHARDS)]
     size = 0
-    for number, body in enumerate(itertools.islice(_texts(text), documents)):
-        size += len(body.encode())
-        files[number % _SHARDS].write(json.dumps({"text": body, "id": str(number)}, ensure_ascii=False) + "\n")
-    for file in files:
-        file.close()
+    with contextlib.ExitStack() as stack:
+        paths = [folder / f"{number}.jsonl" for number in range(_SHARDS)]
+        files = [stack.enter_context(path.open("w", encoding="utf-8")) for path in paths]
+        for number, body in enumerate(itertools.islice(_texts(text), documents)):
+            size += len(body.encode())
+            files[number % _SHARDS].write(json.dumps({"text": body, "id": str(number)}, ensure_ascii=False) + "\n")
     return size
 
 

@@ -1,4 +1,4 @@
-"""The same rules and deduplication in datatrove, run by a Python that has it: `python datatrove_peer.py IN OUT WORKERS`.
+"""The same rules and deduplication in datatrove: `PYTHON datatrove_peer.py IN OUT WORKERS`, with a Python that has it.
 
 Prints the seconds it took and how many documents are left. Words are split by spaCy's blank English, datatrove's
 default, which needs no download; the constants are those of ours (C4's from its code, FineWeb's from its paper).

@@ -108,6 +108,9 @@ def test_rules_are_asked_in_order(tmp_path: Path) -> None:
     assert judged(policy, url="https://open.org", robots="index,noai") == {"tagged noai": 1}
     assert judged(policy, url="https://../../etc/passwd") == {"no robots.txt known": 1}
     assert build(describe(policy), RobotsPolicy) == policy
+    before = [source.fingerprint() for source in policy.reads()]
+    (tmp_path / "robots" / "a.org.txt").write_text("")
+    assert len(before) == 1 and [source.fingerprint() for source in policy.reads()] != before
 
 
 @pytest.mark.parametrize("meta", [{}, {"url": ""}, {"url": "file:///x"}, {"url": "http://[broken"}, {"url": "https://"}])

@@ -19,6 +19,7 @@ from data.curation.contamination.word_grams import WordGrams
 from data.curation.join import Totals
 from data.curation.transform import CorpusTransform, Verdict
 from data.document import Document
+from data.sources.base import Source
 from data.table import Table
 
 Spans = Sequence[tuple[int, int]]
@@ -158,6 +159,9 @@ class Decontaminate(CorpusTransform):
             return replace(verdict, tallies=tallies)
 
         return judge
+
+    def reads(self) -> Sequence[Source]:
+        return [evaluation_set.source for evaluation_set in self.sets]
 
     def tables(self, report: Mapping[str, Any]) -> Sequence[Table]:
         return contamination_tables(report["tallies"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from data import atomic
 from data.store import INDEX, TokenStore, shard_path
 
-# Hashing takes about a second a gigabyte; what is larger is hashed only by who asks for it.
+# Hashing this is a matter of seconds; what is larger is hashed only by who asks for it.
 LARGEST = 4 << 30
 # Hashing this takes less than opening it; nothing is remembered of it.
 _SMALL = 16 << 20

@@ -61,9 +61,8 @@ def export_run(opened: "OpenRun", target: Path, family: "Family | None" = None) 
     formats = np.dtype(config.precision.weights_dtype)
     with writing_directory(target) as temporary:
         export(family, config, read, lambda name: formats, temporary, values)
-        if opened.prepared.tokenizer.type == "sentencepiece":
-            for name, content in opened.prepared.tokenizer.files().items():
-                (temporary / name).write_bytes(content)
+        for name, content in opened.prepared.tokenizer.published().items():
+            (temporary / name).write_bytes(content)
     return family
 
 
@@ -93,7 +92,7 @@ def main(argv: list[str]) -> None:
     opened = open_run(flags.FLAGS.run)
     family = export_run(opened, target, family)
     tokenizer = opened.prepared.tokenizer
-    without = "" if tokenizer.type == "sentencepiece" else f"; the {tokenizer.type} tokenizer has no published form"
+    without = "" if tokenizer.published() else f"; the {tokenizer.type} tokenizer has no published form"
     print(f"export: {family.name}, step {opened.step}, in {target}{without}")
 
 

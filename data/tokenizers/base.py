@@ -103,6 +103,10 @@ class Tokenizer(abc.ABC):
         """Files that are kept beside the JSON, by name."""
         return {}
 
+    def published(self) -> Mapping[str, bytes]:
+        """Files by name that other libraries read the tokenizer from; none if it has no such form."""
+        return {}
+
     @classmethod
     @abc.abstractmethod
     def restore(cls, state: Mapping[str, Any], directory: epath.Path) -> "Tokenizer":

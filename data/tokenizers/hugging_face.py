@@ -22,6 +22,7 @@ from data.tokenizers.published import Published
 from data.tokenizers.special import check_names
 
 _FILE = "huggingface.json"
+_PUBLISHED = "tokenizer.json"
 # What ends a document in the tokenizers of T5 and Llama 2, GPT-2 and Qwen, Llama 3, Gemma, DeepSeek, and BERT.
 _SEPARATORS = (
     "</s>", "<|endoftext|>", "<|end_of_text|>", "<eos>", "<\uff5cend\u2581of\u2581sentence\uff5c>", "[SEP]",
@@ -90,6 +91,10 @@ class HuggingFaceTokenizer(Tokenizer):
     def files(self) -> Mapping[str, bytes]:
         return {_FILE: self._content}
 
+    def published(self) -> Mapping[str, bytes]:
+        # The file knows nothing of tokens that were added to it here.
+        return {} if self._published.vocab_size > Published(self._content).vocab_size else {_PUBLISHED: self._content}
+
     @classmethod
     def restore(cls, state: Mapping[str, Any], directory: epath.Path) -> "HuggingFaceTokenizer":
         # The name is fixed rather than read, so that no file can point outside its directory.
@@ -122,7 +127,7 @@ class HuggingFace(TokenizerSpec):
 
     def train(self, texts: Iterable[str]) -> HuggingFaceTokenizer:
         path = epath.Path(self.path)
-        path = path / "tokenizer.json" if path.is_dir() else path
+        path = path / _PUBLISHED if path.is_dir() else path
         try:
             content = path.read_bytes()
         except FileNotFoundError:

@@ -101,6 +101,9 @@ class SentencePieceTokenizer(Tokenizer):
     def files(self) -> Mapping[str, bytes]:
         return {_MODEL: self._model}
 
+    def published(self) -> Mapping[str, bytes]:
+        return self.files()
+
     @classmethod
     def restore(cls, state: Mapping[str, Any], directory: epath.Path) -> "SentencePieceTokenizer":
         # The name is fixed rather than read, so that no file can point outside its directory.

@@ -171,6 +171,7 @@ def test_special_tokens_can_join_the_files(edited: Callable[..., Path]) -> None:
     assert wider.encode("<extra_id_0>").tolist() == plain.encode("<extra_id_0>").tolist()
     assert wider.decode([plain.vocab_size, *plain.encode("a")]) == "a" and wider.hash != plain.hash
     assert HuggingFace(str(path), "</s>", ("</s>",)).train([]).separator == plain.vocab_size
+    assert plain.published() == {"tokenizer.json": path.read_bytes()} and wider.published() == {}
 
 
 @pytest.mark.parametrize(

@@ -81,9 +81,13 @@ def test_a_kill_and_the_number_of_workers_leave_no_trace(tmp_path: Path) -> None
         time.sleep(0.02)
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.wait()
     # Workers whose parent is gone go too, rather than wait for ever.
-    assert not psutil.wait_procs(children, timeout=20)[1]
+    _, alive = psutil.wait_procs(children, timeout=20)
+    for child in alive:
+        child.kill()
+    process.communicate()
+    assert not alive
     assert not (tmp_path / "out" / "prepared.json").exists()
     done = {int(p.stem.removeprefix("shard-")) for p in work.glob("shard-*.json")}
     assert 2 <= len(done) < SHARDS

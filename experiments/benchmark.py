@@ -5,7 +5,7 @@ model in eager PyTorch if that is installed. Both sides take turns, so that a ch
 speed meets both; a ratio above 1 means that ours is faster.
 
 `data`: tokens per second of the input pipeline alone, from a token store on local disk, and the same for each
-choice of what is predicted.
+choice of what is predicted; and tokenizers against their own libraries.
 """
 
 import dataclasses
@@ -75,8 +75,8 @@ def train() -> None:
 
 
 def data() -> None:
-    """Times the input pipeline."""
-    from experiments.benchmarks import target_speed
+    """Times the input pipeline, and tokenizers."""
+    from experiments.benchmarks import target_speed, tokenize_speed
     from experiments.benchmarks.input_speed import measure
 
     print(f"input pipeline, sequence 1,024, store of {_TOKENS.value:,} tokens, median of {_REPEATS.value} turns")
@@ -84,6 +84,9 @@ def data() -> None:
         print(figures, flush=True)
     print(f"tokens of the stream by what is predicted, batches of {target_speed.BATCH} rows")
     for figures in target_speed.measure(_TOKENS.value, _REPEATS.value):
+        print(figures, flush=True)
+    print("tokenizers on the documentation of Python, from texts to arrays, against their own libraries")
+    for figures in tokenize_speed.measure(_REPEATS.value):
         print(figures, flush=True)
 
 

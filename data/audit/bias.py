@@ -105,20 +105,23 @@ def associations(tallies: Mapping[str, int]) -> list[Association]:
     return sorted(rows, key=lambda row: (row.attribute, row.identity))
 
 
-def matrix(rows: list[Association], lexicon: str) -> tuple[list[str], list[str], list[list[float | None]]]:
-    """The pointwise mutual information of one identity lexicon as a plot wants it.
+def matrix(
+    rows: list[Association], identities: str, attributes: str
+) -> tuple[list[str], list[str], list[list[float | None]]]:
+    """The pointwise mutual information of two lexicons as a plot wants it.
 
     Args:
       rows: what `associations` gave.
-      lexicon: the identity lexicon.
+      identities, attributes: the names of the lexicons.
 
     Returns:
       The identity groups (rows), the attribute groups (columns), and the information in bits, None where there is too
       little to trust it.
     """
-    chosen = [row for row in rows if row.identity.partition("/")[0] == lexicon]
-    down, across = (sorted({getattr(row, side) for row in chosen}) for side in ("identity", "attribute"))
-    bits = {(row.identity, row.attribute): row.pmi for row in chosen if row.is_stable and row.together}
+    parted = [(row, row.identity.partition("/"), row.attribute.partition("/")) for row in rows]
+    chosen = [(row, one[2], other[2]) for row, one, other in parted if (one[0], other[0]) == (identities, attributes)]
+    down, across = sorted({one for _, one, _ in chosen}), sorted({other for *_, other in chosen})
+    bits = {(one, other): row.pmi for row, one, other in chosen if row.is_stable and row.together}
     return down, across, [[bits.get((identity, attribute)) for attribute in across] for identity in down]
 
 

@@ -9,7 +9,7 @@ from etils import epath
 
 from data.archive import read_documents
 from data.curation.bad_input import BadInput, Refuse
-from data.curation.transform import CorpusTransform, Transform
+from data.curation.transform import Transform
 from data.document import Document
 from data.identity import differences
 from data.sources.base import Source
@@ -51,16 +51,16 @@ class Curation:
     statement: Statement = Statement()
 
     def identity(self) -> dict[str, Any]:
-        """What the corpus is made by: this spec, and the fingerprints of its source and of earlier corpora.
+        """What the corpus is made by: this spec, and the fingerprints of its source and of what transforms read
+        beside it: earlier corpora, evaluation sets.
 
         Raises:
           FileNotFoundError, ValueError: when a source is missing or not as described.
         """
-        earlier = [t.earlier() for t in self.transforms if isinstance(t, CorpusTransform)]
         return {
             "recipe": describe(self, locations=False),
             "source": self.source.fingerprint(),
-            "earlier": [source.fingerprint() for source in earlier if source],
+            "earlier": [source.fingerprint() for t in self.transforms for source in t.reads()],
         }
 
 

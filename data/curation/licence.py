@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from typing import ClassVar
 
 from data.curation.spdx import Standing, check_patterns, read_licence, standing
 from data.curation.transform import DocumentTransform, Verdict
@@ -76,6 +77,8 @@ class LicencePolicy(DocumentTransform):
     Raises:
       ValueError: when a pattern fits no licence that SPDX lists.
     """
+
+    SECTION: ClassVar[str] = "Licences and robots"
 
     allow: tuple[str, ...]
     deny: tuple[str, ...] = ()

@@ -1,10 +1,12 @@
 """What sites say of being read by machines: robots.txt, lists of domains, and tags against training."""
 
 import abc
+import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import ClassVar
 from urllib.parse import SplitResult, urlsplit
 
 from etils import epath
@@ -13,6 +15,11 @@ from data.curation.robots_txt import Robots
 from data.curation.transform import DocumentTransform, Verdict
 from data.curation.unknown import DropUnknown, Unknown
 from data.document import Document
+from data.identity import LOCATION
+from data.pinned_file import PinnedFile
+from data.sources.base import Source
+from data.sources.files import decode
+from data.sources.text_files import TextFiles
 
 _NOT_KNOWN = "no robots.txt known"
 _OPEN_FILES = 1024
@@ -34,19 +41,23 @@ class RobotsRule(abc.ABC):
           FileNotFoundError: when what the rule reads is missing.
         """
 
+    def reads(self) -> Sequence[Source]:
+        """What it reads beside the documents."""
+        return ()
+
 
 @dataclass(frozen=True)
 class DeniedDomains(RobotsRule):
     """Denies what lies on a list of domains, or below one of them.
 
     Attributes:
-      path: a text file with a domain a line; `#` starts a comment.
+      file: text with a domain a line; `#` starts a comment.
     """
 
-    path: str
+    file: PinnedFile
 
     def start(self) -> Objection:
-        lines = epath.Path(self.path).read_text().splitlines()
+        lines = decode(self.file.read(), str(self.file.path)).splitlines()
         denied = {name for line in lines if (name := line.partition("#")[0].strip().lower().strip("."))}
 
         def object_to(document: Document, url: SplitResult) -> str | None:
@@ -67,7 +78,7 @@ class RobotsFiles(RobotsRule):
         Google's and Anthropic's, as they document them.
     """
 
-    directory: str
+    directory: str | os.PathLike[str] = field(metadata=LOCATION)
     agents: tuple[str, ...] = ("GPTBot", "CCBot", "Google-Extended", "ClaudeBot")
 
     def start(self) -> Objection:
@@ -93,6 +104,9 @@ class RobotsFiles(RobotsRule):
             return None
 
         return object_to
+
+    def reads(self) -> Sequence[Source]:
+        return (TextFiles(self.directory),)
 
 
 @dataclass(frozen=True)
@@ -142,6 +156,8 @@ class RobotsPolicy(DocumentTransform):
       no_robots: what becomes of documents of a host whose robots.txt is not known.
     """
 
+    SECTION: ClassVar[str] = "Licences and robots"
+
     rules: tuple[RobotsRule, ...]
     url_key: str = "url"
     no_url: Unknown = DropUnknown()
@@ -161,6 +177,9 @@ class RobotsPolicy(DocumentTransform):
             return self.no_robots.settle(document, _NOT_KNOWN) if found else Verdict(document)
 
         return judge
+
+    def reads(self) -> Sequence[Source]:
+        return [source for rule in self.rules for source in rule.reads()]
 
 
 _NOWHERE = urlsplit("")

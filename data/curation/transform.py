@@ -44,6 +44,10 @@ class Transform(abc.ABC):  # noqa: B024 - the root of three kinds
 
     SECTION: ClassVar[str] = "Rules"
 
+    def reads(self) -> Sequence[Source]:
+        """What it reads beside the documents that it judges; the outcome depends on what these sources hold."""
+        return ()
+
     def tables(self, report: Mapping[str, Any]) -> Sequence[Table]:
         """What its tallies and reasons say, for the data card; `report` is its account as JSON values."""
         return ()
@@ -89,3 +93,7 @@ class CorpusTransform(Transform):
     def earlier(self) -> Source | None:
         """Documents that come before all others in the join and are no part of the outcome, or None."""
         return None
+
+    def reads(self) -> Sequence[Source]:
+        earlier = self.earlier()
+        return (earlier,) if earlier else ()

@@ -1,10 +1,11 @@
 """A web corpus in English, after FineWeb (Penedo et al., 2024, arXiv:2406.17557): from web archives to clean text.
 
-The order and the constants are FineWeb's; language is told by another identifier, text is taken from pages by another
-extractor. Personal data is redacted first, so that no excerpt in the account shows any.
+The order and the constants are those of the code that made FineWeb (datatrove); language is told by another identifier,
+text is taken from pages by another extractor. Personal data is redacted first, so that no excerpt in the account shows any.
 """
 
 from data.curation import (
+    BiasAudit,
     C4Rules,
     Clean,
     FineWebQuality,
@@ -34,9 +35,10 @@ def curation() -> Curation:
             IdentifyLanguage(keep=(Language("en"),)),
             GopherRepetition(),
             GopherQuality(),
-            C4Rules(end_marks=()),
-            FineWebQuality(),
+            C4Rules(end_marks=(), min_sentences=5, min_words=3),
+            FineWebQuality(duplicate_characters=0.01),
             NearDuplicates(),
+            BiasAudit(),
         ),
         bad_input=Skip(0.05),
         statement=Statement(

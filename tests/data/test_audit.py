@@ -1,5 +1,6 @@
 """Counts of terms and their association, against counting by hand and a contingency table in NumPy."""
 
+import hashlib
 import json
 import math
 import tempfile
@@ -16,13 +17,18 @@ from data.census import Census
 from data.curation.bias import BiasAudit, Window, WithinDocument, WithinSentence, WithinWords
 from data.curation.chain import Chain
 from data.document import Document
+from data.pinned_file import PinnedFile
 from data.spec import build, describe
 
 
 def lexicon(path: Path, name: str, **groups: list[str]) -> Lexicon:
     file = path / f"{name}.json"
     file.write_text(json.dumps(groups))
-    return Lexicon(name, str(file))
+    return Lexicon(name, pinned(file))
+
+
+def pinned(file: Path) -> PinnedFile:
+    return PinnedFile(str(file), hashlib.sha256(file.read_bytes()).hexdigest())
 
 
 def tallies(audit: BiasAudit, *texts: str) -> dict[str, int]:
@@ -110,7 +116,20 @@ def test_a_matrix_shows_what_can_be_trusted() -> None:
         Association("a/y", "b/u", 1, 4, 16, 64),
         Association("c/z", "b/u", 8, 16, 16, 64),
     ]
-    assert matrix(rows, "a") == (["a/x", "a/y"], ["b/u"], [[1.0], [None]])
+    assert matrix(rows, "a", "b") == (["x", "y"], ["u"], [[1.0], [None]])
+
+
+def test_tables_of_the_card() -> None:
+    audit = BiasAudit((Lexicon("gender"),), (Lexicon("family_career"),))
+    found = tallies(audit, *["She is home."] * 8, *["He has a career."] * 8, "They slept.")
+    terms, careers, together = audit.tables({"tallies": found})
+    assert [table.title for table in (terms, careers)] == ["Terms of family career", "Terms of gender"]
+    assert terms.rows[0] == ("career", 8, 50.0, pytest.approx(1e6 * 8 / 58), 8, pytest.approx(100 * 8 / 17))
+    # Of 17 sentences 8 have each, and all of these together.
+    assert together.header == ("Group", "career", "family")
+    bits = pytest.approx(math.log2(17 / 8))
+    assert together.rows == (("female", None, bits), ("male", bits, None))
+    assert BiasAudit.SECTION == "Bias audit" and audit.tables({"tallies": {}}) == []
 
 
 def test_the_lists_that_come_along_are_lists() -> None:
@@ -130,11 +149,11 @@ def test_bad_lexicons_are_told(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text('["x"]')
     (tmp_path / "c.json").write_text('{"g": ["..."]}')
     for make, message in (
-        (lambda: Lexicon("gendr"), "no lexicon 'gendr'; give a path, or one of age,"),
-        (lambda: Lexicon("a/b", "x"), "Lexicon.name is 'a/b'"),
-        (lambda: Lexicon("a", str(tmp_path / "a.json")).groups(), "a.json:1 is not JSON"),
-        (lambda: Lexicon("b", str(tmp_path / "b.json")).groups(), "must be a JSON object of groups"),
-        (lambda: BiasAudit((Lexicon("c", str(tmp_path / "c.json")),), ()).start(), "in which there is no word"),
+        (lambda: Lexicon("gendr"), "no lexicon 'gendr'; give a file, or one of age,"),
+        (lambda: Lexicon("a/b"), "Lexicon.name is 'a/b'"),
+        (lambda: Lexicon("a", pinned(tmp_path / "a.json")).groups(), "a.json:1 is not JSON"),
+        (lambda: Lexicon("b", pinned(tmp_path / "b.json")).groups(), "must be a JSON object of groups"),
+        (lambda: BiasAudit((Lexicon("c", pinned(tmp_path / "c.json")),), ()).start(), "in which there is no word"),
         (lambda: BiasAudit((Lexicon("age"),), (Lexicon("age"),)), "two lexicons called 'age'"),
         (lambda: WithinWords(1), "WithinWords.words is 1"),
     ):

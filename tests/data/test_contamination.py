@@ -1,6 +1,7 @@
 """Evaluation sets are found in a corpus by their n-grams, and told of set by set."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from data.audit.contamination import SetFound, contamination
 from data.curation.chain import Chain
 from data.curation.contamination import CutOut, Decontaminate, DropContaminated, EvaluationSet, FixedSize, SizeByLength
 from data.curation.contamination.word_grams import WordGrams, plain_words
+from data.curation.curation import Curation
+from data.curation.engine import curate
 from data.document import Document
 from data.sources import JsonLines
 from data.spec import build, describe
@@ -51,8 +54,6 @@ def test_words_are_gpt3s(text: str) -> None:
 
 def plain(character: str) -> bool:
     """Whether a character is punctuation, a symbol or a mark, by what Python takes for a word."""
-    import re
-
     return not re.match(r"[^\W_]|\s", character)
 
 
@@ -87,6 +88,8 @@ def test_a_report_for_each_set(tmp_path: Path) -> None:
         SetFound("second", n=13, examples=2, too_short=0, found=1, documents=1),
     ]
     assert contamination(report.tallies)[0].share == 1.0
+    (table,) = transform.tables(report.to_json())
+    assert table.rows[0] == ("first", 13, 3, 1, 2, 100.0, 3)
     assert build(describe(transform), Decontaminate) == transform
 
 
@@ -147,3 +150,18 @@ def test_what_cannot_be_is_told(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             wrong()
+
+
+def test_a_corpus_is_known_by_its_evaluation_sets(tmp_path: Path) -> None:
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "a.jsonl").write_text(json.dumps({"text": f"{'x' * 300} {words(0, 13)} {'y' * 300}"}) + "\n")
+    source = JsonLines(str(tmp_path / "corpus"))
+    transforms = (Decontaminate((evaluation_set(tmp_path, "a", words(0, 13)),), action=DropContaminated()),)
+    with pytest.raises(ValueError, match="Decontaminate 1"):
+        curate(Curation(source, transforms), tmp_path / "all", log=lambda line: None)
+    before = Curation(source, transforms).identity()
+    evaluation_set(tmp_path, "a", words(50, 13))
+    assert Curation(source, transforms).identity() != before
+    corpus = curate(Curation(source, transforms), tmp_path / "out", log=lambda line: None)
+    assert len(list(corpus.documents())) == 1
+    assert "| a | 13 | 1 | 0 | 0 |" in (tmp_path / "out" / "data_card.md").read_text()

@@ -1,5 +1,6 @@
 """Genders change places with agreement, and back again."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.curation.bias import Augment, CounterfactualSwap, KeepNames, ListedNames, PairedNames, Substitute
-from data.curation.bias.pairing import built_in_words, read_pairs
+from data.curation.bias.counterfactual import GENDERED_WORDS
+from data.curation.bias.pairing import read_pairs
 from data.curation.bias.swap import Swap
 from data.curation.chain import Chain
 from data.document import Document
+from data.pinned_file import PinnedFile
 from data.spec import build, describe
 
-WORDS = read_pairs(built_in_words())
+WORDS = read_pairs(None, GENDERED_WORDS)
 SWAP = Swap(WORDS, PairedNames().pairs())
 
 # Each sentence with what a person would write; "her" and "his" in both their uses, and words that are both nouns and
@@ -74,6 +77,10 @@ def test_names_keep_their_counterpart(names: list[str]) -> None:
     assert SWAP(", ".join(names))[0] == ", ".join(table[name] for name in names)
 
 
+def pinned(file: Path) -> PinnedFile:
+    return PinnedFile(str(file), hashlib.sha256(file.read_bytes()).hexdigest())
+
+
 def curated(transform: CounterfactualSwap, documents: list[Document]) -> tuple[list[Document], Chain]:
     chain = Chain([transform])
     return chain.feed(documents), chain
@@ -98,17 +105,17 @@ def test_augmentation_adds_and_substitution_replaces() -> None:
 
 
 def test_a_share_is_substituted_the_same_each_time() -> None:
-    documents = [Document("he", str(i), "s") for i in range(2000)]
+    documents = [Document("he", str(i), "s") for i in range(500)]
     texts = [d.text for d in curated(CounterfactualSwap(Substitute(0.3)), documents)[0]]
-    # Three standard deviations of a binomial of 2000 and 0.3 are 61.
-    assert abs(texts.count("she") - 600) < 61
+    # Three standard deviations of a binomial of 500 and 0.3 are 31.
+    assert abs(texts.count("she") - 150) < 31
     assert texts == [d.text for d in curated(CounterfactualSwap(Substitute(0.3)), documents)[0]]
 
 
 def test_names_from_lists_are_paired_by_place(tmp_path: Path) -> None:
     (tmp_path / "male.txt").write_text("Otto\nKim\nHans\nUwe\n")
     (tmp_path / "female.txt").write_text("Kim\nAnna\nEva\n")
-    names = ListedNames(str(tmp_path / "male.txt"), str(tmp_path / "female.txt"))
+    names = ListedNames(pinned(tmp_path / "male.txt"), pinned(tmp_path / "female.txt"))
     assert names.pairs() == {"otto": "anna", "anna": "otto", "hans": "eva", "eva": "hans"}
     transform = CounterfactualSwap(Augment(), names=names)
     assert curated(transform, [Document("Otto, Kim, Uwe", "d", "s")])[0][1].text == "Anna, Kim, Uwe"
@@ -130,6 +137,6 @@ def test_bad_tables_are_told(tmp_path: Path) -> None:
     ):
         (tmp_path / "pairs.tsv").write_text(content)
         with pytest.raises(ValueError, match=message):
-            CounterfactualSwap(words=str(tmp_path / "pairs.tsv")).start()
+            CounterfactualSwap(words=pinned(tmp_path / "pairs.tsv")).start()
     with pytest.raises(ValueError, match="Substitute.share is 1.5"):
         Substitute(1.5)

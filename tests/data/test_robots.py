@@ -1,5 +1,6 @@
 """A site's word counts, by RFC 9309."""
 
+import hashlib
 from pathlib import Path
 from urllib.robotparser import RobotFileParser
 
@@ -11,6 +12,7 @@ from data.curation.robots import DeniedDomains, NoAiTags, RobotsFiles, RobotsPol
 from data.curation.robots_txt import Robots
 from data.curation.unknown import KeepUnknown
 from data.document import Document
+from data.pinned_file import PinnedFile
 from data.spec import build, describe
 
 
@@ -87,10 +89,12 @@ def test_plain_rules_are_read_as_the_standard_library_reads_them(allow: set[str]
 
 def test_rules_are_asked_in_order(tmp_path: Path) -> None:
     (tmp_path / "denied").write_text("bad.org  # asked us\n\nWorse.net\n")
+    content = (tmp_path / "denied").read_bytes()
+    denied = PinnedFile(str(tmp_path / "denied"), hashlib.sha256(content).hexdigest())
     (tmp_path / "robots").mkdir()
     (tmp_path / "robots" / "a.org.txt").write_text("User-agent: GPTBot\nDisallow: /private\n")
     (tmp_path / "robots" / "open.org.txt").write_text("")
-    rules = (DeniedDomains(str(tmp_path / "denied")), RobotsFiles(str(tmp_path / "robots")), NoAiTags())
+    rules = (DeniedDomains(denied), RobotsFiles(str(tmp_path / "robots")), NoAiTags())
     policy = RobotsPolicy(rules)
     assert judged(policy, url="https://bad.org/x") == {"domain denied": 1}
     assert judged(policy, url="http://sub.worse.net:80/") == {"domain denied": 1}
@@ -104,6 +108,9 @@ def test_rules_are_asked_in_order(tmp_path: Path) -> None:
     assert judged(policy, url="https://open.org", robots="index,noai") == {"tagged noai": 1}
     assert judged(policy, url="https://../../etc/passwd") == {"no robots.txt known": 1}
     assert build(describe(policy), RobotsPolicy) == policy
+    before = [source.fingerprint() for source in policy.reads()]
+    (tmp_path / "robots" / "a.org.txt").write_text("")
+    assert len(before) == 1 and [source.fingerprint() for source in policy.reads()] != before
 
 
 @pytest.mark.parametrize("meta", [{}, {"url": ""}, {"url": "file:///x"}, {"url": "http://[broken"}, {"url": "https://"}])

@@ -3,14 +3,17 @@
 import abc
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any, ClassVar
 
 from data.audit.lexicon import Lexicon
+from data.audit.tables import association_tables, representation_tables
 from data.curation.bias.term_index import TermIndex, tokens
 from data.curation.transform import DocumentTransform, Verdict
 from data.document import Document
+from data.table import Table
 
 
 class Window(abc.ABC):
@@ -91,6 +94,8 @@ class BiasAudit(DocumentTransform):
       ValueError: when two lexicons have the same name.
     """
 
+    SECTION: ClassVar[str] = "Bias audit"
+
     identities: tuple[Lexicon, ...] = (
         Lexicon("gender"), Lexicon("nationality"), Lexicon("religion"), Lexicon("age"), Lexicon("disability"),
     )  # fmt: skip
@@ -112,6 +117,9 @@ class BiasAudit(DocumentTransform):
             return Verdict(document, tallies=_tallies(tokens(document.text), index, identities, self.window))
 
         return judge
+
+    def tables(self, report: Mapping[str, Any]) -> Sequence[Table]:
+        return [*representation_tables(report["tallies"]), *association_tables(report["tallies"])]
 
 
 def _tallies(words: Sequence[str], index: TermIndex, identities: frozenset[str], window: Window) -> dict[str, int]:

@@ -3,12 +3,16 @@
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
-from data.curation.bias.pairing import Names, PairedNames, built_in_words, read_pairs
+from data.curation.bias.pairing import Names, PairedNames, read_pairs
 from data.curation.bias.swap import Swap
 from data.curation.chance import chance
 from data.curation.transform import DocumentTransform, Verdict
 from data.document import Document
+from data.pinned_file import PinnedFile
+
+GENDERED_WORDS = "gendered_words.tsv"
 
 
 class SwapMode(abc.ABC):
@@ -79,12 +83,14 @@ class CounterfactualSwap(DocumentTransform):
       names: given names.
     """
 
+    SECTION: ClassVar[str] = "Balance"
+
     mode: SwapMode = Substitute()
-    words: str | None = None
+    words: PinnedFile | None = None
     names: Names = PairedNames()
 
     def start(self) -> Callable[[Document], Verdict]:
-        swap = Swap(read_pairs(self.words or built_in_words()), self.names.pairs())
+        swap = Swap(read_pairs(self.words, GENDERED_WORDS), self.names.pairs())
 
         def judge(document: Document) -> Verdict:
             english = document.language == "unknown" or document.language.partition("-")[0].lower() == "en"

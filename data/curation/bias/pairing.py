@@ -7,6 +7,9 @@ from pathlib import Path
 
 from etils import epath
 
+from data.pinned_file import PinnedFile
+from data.sources.files import decode
+
 _HERE = Path(__file__).parent
 _HEADER = ["male", "female"]
 
@@ -19,7 +22,8 @@ class Names(abc.ABC):
         """The other name of each, in lower case, in both directions; a name stands in one pair only.
 
         Raises:
-          FileNotFoundError, ValueError: when a file is missing or not as described.
+          OSError: when a file cannot be read.
+          ValueError: when a file is not as described.
         """
 
 
@@ -36,14 +40,14 @@ class PairedNames(Names):
     """Pairs of names from a table.
 
     Attributes:
-      path: a tab-separated file with the columns "male" and "female", or None for the 47 most frequent American names
+      file: tab-separated, with the columns "male" and "female", or None for the 47 most frequent American names
         of a century that are neither given to both nor common words (Social Security Administration), paired by rank.
     """
 
-    path: str | None = None
+    file: PinnedFile | None = None
 
     def pairs(self) -> dict[str, str]:
-        return read_pairs(self.path or str(_HERE / "given_names.tsv"))
+        return read_pairs(self.file, "given_names.tsv")
 
 
 @dataclass(frozen=True)
@@ -56,35 +60,36 @@ class ListedNames(Names):
       male, female: files with a name a line; what the longer has more stays as it is.
     """
 
-    male: str
-    female: str
+    male: PinnedFile
+    female: PinnedFile
 
     def pairs(self) -> dict[str, str]:
-        male, female = (_lines(path) for path in (self.male, self.female))
+        male, female = (_lines(file) for file in (self.male, self.female))
         both = set(male) & set(female)
         own = [[name for name in names if name not in both] for names in (male, female)]
-        return _both_ways(zip(*own, strict=False), f"{self.male} and {self.female}")
+        return _both_ways(zip(*own, strict=False), f"{self.male.path} and {self.female.path}")
 
 
-def read_pairs(path: str) -> dict[str, str]:
+def read_pairs(file: PinnedFile | None, built_in: str) -> dict[str, str]:
     """The pairs of a tab-separated file with the columns "male" and "female", in lower case and both directions.
 
+    Args:
+      file: which, or None for one that comes with the project.
+      built_in: the name of that one.
+
     Raises:
-      FileNotFoundError: when there is no such file.
+      OSError: when the file cannot be read.
       ValueError: when it is not as described, or a word stands in two pairs.
     """
-    header, *rows = [line.split("\t") for line in epath.Path(path).read_text().splitlines() if line.strip()] or [[]]
+    path = file.path if file else _HERE / built_in
+    content = decode(file.read() if file else epath.Path(path).read_bytes(), str(path))
+    header, *rows = [line.split("\t") for line in content.splitlines() if line.strip()] or [[]]
     if header != _HEADER:
         raise ValueError(f"{path} begins with {header}, but must have the columns {_HEADER}, separated by tabs")
     for number, row in enumerate(rows, start=2):
         if len(row) != 2 or not all(part.strip().isalpha() for part in row):
             raise ValueError(f"{path}: row {number} is {row}, but must be two words separated by a tab")
-    return _both_ways(((one.strip().lower(), other.strip().lower()) for one, other in rows), path)
-
-
-def built_in_words() -> str:
-    """The file of gendered words that comes with the project."""
-    return str(_HERE / "gendered_words.tsv")
+    return _both_ways(((one.strip().lower(), other.strip().lower()) for one, other in rows), str(path))
 
 
 def _both_ways(pairs: Iterable[tuple[str, ...]], place: str) -> dict[str, str]:
@@ -97,6 +102,6 @@ def _both_ways(pairs: Iterable[tuple[str, ...]], place: str) -> dict[str, str]:
     return found
 
 
-def _lines(path: str) -> list[str]:
-    lines = (line.strip().lower() for line in epath.Path(path).read_text().splitlines())
+def _lines(file: PinnedFile) -> list[str]:
+    lines = (line.strip().lower() for line in decode(file.read(), str(file.path)).splitlines())
     return list(dict.fromkeys(line for line in lines if line.isalpha()))

@@ -3,9 +3,11 @@
 import abc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
+from data.audit.tables import contamination_tables
 from data.curation.contamination.evaluation_set import (
     EvaluationSet,
     Examples,
@@ -17,6 +19,8 @@ from data.curation.contamination.word_grams import WordGrams
 from data.curation.join import Totals
 from data.curation.transform import CorpusTransform, Verdict
 from data.document import Document
+from data.sources.base import Source
+from data.table import Table
 
 Spans = Sequence[tuple[int, int]]
 
@@ -102,6 +106,8 @@ class Decontaminate(CorpusTransform):
       ValueError: when there are no sets, two have the same name, or `frequent` is negative.
     """
 
+    SECTION: ClassVar[str] = "Decontamination"
+
     sets: tuple[EvaluationSet, ...]
     size: GramSize = FixedSize()
     frequent: int = 10
@@ -153,6 +159,12 @@ class Decontaminate(CorpusTransform):
             return replace(verdict, tallies=tallies)
 
         return judge
+
+    def reads(self) -> Sequence[Source]:
+        return [evaluation_set.source for evaluation_set in self.sets]
+
+    def tables(self, report: Mapping[str, Any]) -> Sequence[Table]:
+        return contamination_tables(report["tallies"])
 
     def _read(self) -> list[Examples]:
         return [read_examples(evaluation_set, self.size) for evaluation_set in self.sets]

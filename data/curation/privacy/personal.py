@@ -1,8 +1,10 @@
 """Personal data and secrets: found by kind, and redacted, or their document dropped."""
 
 import abc
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from data.curation.privacy.card_number import CardNumber
 from data.curation.privacy.contact import Email, IpAddress, Phone
@@ -31,18 +33,18 @@ class Redact(PersonalAction):
     """
 
     def settle(self, document: Document, kinds: Sequence[PersonalKind], found: Sequence[Found]) -> Verdict:
-        text, reasons, masked = document.text, dict[str, int](), list[str]()
+        text, masked, everything = document.text, list[str](), list[Found]()
         # What stood beside a value can be a value once that is gone, so this goes on until nothing is found.
         while found:
             parts, done = [], 0
             for kind, (start, end) in found:
                 parts += [text[done:start], kind.token]
                 masked.append(kind.mask(text[start:end]))
-                reasons[kind.name] = reasons.get(kind.name, 0) + 1
                 done = end
             text = "".join(parts) + text[done:]
+            everything += found
             found = find_personal(text, kinds)
-        return Verdict(replace(document, text=text), reasons, masked)
+        return Verdict(replace(document, text=text), _reasons(everything, kinds), masked)
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,8 @@ class DropPersonal(PersonalAction):
     """Drops the document."""
 
     def settle(self, document: Document, kinds: Sequence[PersonalKind], found: Sequence[Found]) -> Verdict:
-        reasons: dict[str, int] = {}
-        for kind, _ in found:
-            reasons[kind.name] = reasons.get(kind.name, 0) + 1
-        return Verdict(None, reasons, [kind.mask(document.text[start:end]) for kind, (start, end) in found])
+        masked = [kind.mask(document.text[start:end]) for kind, (start, end) in found]
+        return Verdict(None, _reasons(found, kinds), masked)
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,8 @@ class PersonalData(DocumentTransform):
       action: what becomes of a document in which something is found.
     """
 
+    SECTION: ClassVar[str] = "Personal data"
+
     kinds: tuple[PersonalKind, ...] = (Email(), IpAddress(), Phone(), CardNumber(), Secret())
     action: PersonalAction = Redact()
 
@@ -78,6 +80,12 @@ class PersonalData(DocumentTransform):
             return self.action.settle(document, self.kinds, found) if found else Verdict(document)
 
         return judge
+
+
+def _reasons(found: Sequence[Found], kinds: Sequence[PersonalKind]) -> dict[str, int]:
+    """How often each kind was found, in the order of the kinds, so that documents with the same kinds are alike."""
+    counts = Counter(kind.name for kind, _ in found)
+    return {kind.name: counts[kind.name] for kind in kinds if kind.name in counts}
 
 
 def find_personal(text: str, kinds: Sequence[PersonalKind]) -> list[Found]:

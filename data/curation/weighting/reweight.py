@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from data.curation.chance import chance
 from data.curation.join import Totals
@@ -16,6 +16,8 @@ Sizes = Mapping[str, float]
 
 class _Weighing(CorpusTransform):
     """What both transforms do: add up sizes by cell over the corpus."""
+
+    SECTION: ClassVar[str] = "Balance"
 
     scheme: Scheme
     measure: Measure

@@ -48,7 +48,7 @@ class Clusters(Join):
 
     Signature: uint64 [bands], the same number for every document, or of length 0 for one that is like no other.
     Finding: bool.
-    Memory: XX bytes a document, however many bands there are, where one in four is a near-duplicate; by
+    Memory: 47 bytes a document, however many bands there are, where one in four is a near-duplicate; by
     `python -m experiments.benchmark curate`.
     """
 

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 from etils import epath
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
 
 from data.curation import (
     BatchTransform,
@@ -151,40 +149,36 @@ def test_a_pool_goes_on_where_beam_was_stopped(
     assert contents(tmp_path / "made") == contents(tmp_path / "whole")
 
 
-_KEY = st.tuples(st.integers(0, 3), st.integers(0, 2))
-_KEYS = st.lists(_KEY, max_size=3).map(lambda pairs: np.array(pairs, np.uint64).reshape(-1, 2))
-_BANDS = st.sampled_from([0, 2]).flatmap(lambda size: st.lists(st.integers(0, 9), min_size=size, max_size=size))
-_CASES = st.one_of(
-    st.tuples(st.just(FirstOccurrence()), st.lists(st.lists(_KEYS, max_size=4), min_size=2, max_size=4)),
-    st.tuples(
-        st.just(Clusters()),
-        st.lists(st.lists(_BANDS.map(lambda bands: np.array(bands, np.uint64)), max_size=8), min_size=2, max_size=4),
-    ),
-)
+def _keys(generator: np.random.Generator) -> np.ndarray:
+    return generator.integers(8, size=(generator.integers(3), 2)).astype(np.uint64)
 
 
-@given(case=_CASES, earlier=st.integers(0, 2))
-# Shrinking would run a pipeline hundreds of times.
-@settings(max_examples=5, phases=[Phase.generate])
+def _bands(generator: np.random.Generator) -> np.ndarray:
+    return generator.integers(40, size=generator.choice([0, 3])).astype(np.uint64)
+
+
+@pytest.mark.parametrize(("join", "sign"), [(FirstOccurrence(), _keys), (Clusters(), _bands)])
 def test_distributed_joins_find_the_same(
-    tmp_path_factory: pytest.TempPathFactory, case: tuple[Join, list[list[Any]]], earlier: int
+    tmp_path: Path, join: Join, sign: Callable[[np.random.Generator], np.ndarray]
 ) -> None:
     from data.curation.beam.joins import resolve
 
-    join, shards = case
-    directory = epath.Path(tmp_path_factory.mktemp("signatures"))
+    generator, earlier = np.random.default_rng(0), 2
+    shards = [[sign(generator) for _ in range(size)] for size in (9, 0, 12, 7)]
+    directory = epath.Path(tmp_path)
     packed = [join.pack(shard) for shard in shards]
     paths = [(number - earlier, directory / f"{number}.npz") for number in range(len(shards))]
     for (_, path), arrays in zip(paths, packed, strict=True):
         write_arrays(path, arrays)
-    found: dict[int, list[Any]] = {}
     with beam.Pipeline("FnApiRunner") as pipeline:
         # What is found is written down by this process: the local runner has no other.
         _ = resolve(join, pipeline | beam.Create(paths[::-1])) | beam.MapTuple(
             lambda number, findings: (directory / f"{number}.json").write_text(json.dumps(_plain(findings)))
         )
     found = {number: json.loads((directory / f"{number}.json").read_text()) for number, _ in paths}
-    assert [found[number] for number, _ in paths] == [_plain(findings) for findings in join.resolve(packed)]
+    expected = [_plain(findings) for findings in join.resolve(packed)]
+    assert [found[number] for number, _ in paths] == expected
+    assert "true" in json.dumps(expected[2:]) and "false" in json.dumps(expected[2:])
 
 
 def _plain(findings: Sequence[Any]) -> list[Any]:

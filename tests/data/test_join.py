@@ -74,6 +74,12 @@ def test_clusters_hang_together_at_any_remove(shards: list[list[tuple[int, ...] 
     assert flat == groups([document for shard in shards for document in shard])
 
 
+def test_a_cluster_that_joins_another_takes_its_documents_along() -> None:
+    """The last links to the third, that to the first, and only then the second to the last."""
+    documents = [(1, 5, 9), (2, 6, 8), (3, 5, 7), (3, 4, 8)]
+    assert found(Clusters(), [[np.array(bands, np.uint64) for bands in documents]]) == [[False, True, True, True]]
+
+
 def test_equal_values_of_different_bands_are_no_link() -> None:
     assert found(Clusters(), [[np.array([1, 2], np.uint64), np.array([2, 1], np.uint64)]]) == [[False, False]]
 

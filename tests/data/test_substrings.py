@@ -10,8 +10,8 @@ from data.curation import Substrings, Verdict, substrings
 from data.document import Document
 from data.sources import JsonLines
 
-# Characters of one to four bytes; few of them, so that much repeats.
-TEXTS = st.lists(st.text("ab\u00e9\u20ac\U0001f600", max_size=25), max_size=5)
+# Characters of one to four bytes, of which three share their first or their last; few, so that much repeats.
+TEXTS = st.lists(st.text("ab\u00e9\u00e3\u0129\u20ac\U0001f600", max_size=25), max_size=5)
 
 
 def verdicts(spec: Substrings, shards: list[list[str]]) -> list[Verdict]:
@@ -69,6 +69,12 @@ def test_the_first_occurrence_stays_whole() -> None:
     # A repeat that overlaps its first occurrence is none.
     assert left(Substrings(10), "a" * 19, "b") == ["a" * 19, "b"]
     assert left(Substrings(10), "a" * 20, "b") == ["a" * 10, "b"]
+
+
+def test_characters_go_whole_or_not_at_all() -> None:
+    # C3 A9 and C4 A9, then C3 A9 and C3 A3: what repeats begins, then ends, within a character.
+    assert left(Substrings(4), "\u00e9abc", "\u0129abc") == ["\u00e9abc", "\u0129"]
+    assert left(Substrings(4), "abc\u00e9", "abc\u00e3") == ["abc\u00e9", "\u00e3"]
 
 
 def test_the_account() -> None:

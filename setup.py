@@ -54,6 +54,7 @@ setup(
         "tpu": ["jax[tpu]"],
         "cuda": ["jax[cuda12]"],
         "beam": ["apache-beam>=2.77"],
+        "huggingface": ["datasets>=3"],
         "test": ["beartype>=0.20", "hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6", "ruff"],
         "parity": ["torch==2.13.0", "transformers>=5.24"],
     },

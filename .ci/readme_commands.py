@@ -1,4 +1,4 @@
-"""Runs the commands of README.md, so that they cannot go stale.
+"""Runs the commands of README.md and the guides, so that they cannot go stale.
 
 Each fenced ```bash block runs as one script from the top of the checkout. A comment on a line
 above the fence changes that:
@@ -6,7 +6,7 @@ above the fence changes that:
     <!-- ci: skip REASON -->     is not run, and the reason is printed
     <!-- ci: COMMAND -->         runs COMMAND, a smaller form, in its place (several lines may)
 
-    python .ci/readme_commands.py README.md [--done COMMAND]... [--seconds 900] [--list]
+    python .ci/readme_commands.py README.md docs/data.md [--done COMMAND]... [--seconds 900] [--list]
 """
 
 import argparse
@@ -102,21 +102,23 @@ def run(script: str, seconds: float) -> str:
 
 
 def main() -> int:
-    """Runs every block, also after one has failed."""
-    parser = argparse.ArgumentParser(description="Runs the commands of a README.")
-    parser.add_argument("readme", type=Path)
+    """Runs every block of every file, also after one has failed."""
+    parser = argparse.ArgumentParser(description="Runs the commands of Markdown files.")
+    parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--done", action="append", default=[], help="a line that has run already")
     parser.add_argument("--seconds", type=float, default=900, help="limit for one block")
     parser.add_argument("--list", action="store_true", help="only print what would run")
     options = parser.parse_args()
-    try:
-        found = blocks(options.readme.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        print(f"error: {options.readme}: {error}", file=sys.stderr)
-        return 2
+    found: list[tuple[str, Block]] = []
+    for file in options.files:
+        try:
+            found += [(file.name, block) for block in blocks(file.read_text(encoding="utf-8"))]
+        except (OSError, ValueError) as error:
+            print(f"error: {file}: {error}", file=sys.stderr)
+            return 2
     failed = []
-    for block in found:
-        where = f"{options.readme.name}:{block.line}"
+    for name, block in found:
+        where = f"{name}:{block.line}"
         script = without(block.script, options.done)
         if block.skip:
             print(f"-- {where} skipped: {block.skip}", flush=True)
@@ -129,8 +131,9 @@ def main() -> int:
             wrong = "" if options.list else run(script, options.seconds)
             print(f"-- {where} {wrong or 'ok'}, {time.monotonic() - start:.1f} s", flush=True)
             failed += [f"{where}: {wrong}"] if wrong else []
-    skipped = sum(bool(block.skip) for block in found)
-    print(f"-- {options.readme.name}: {len(found)} blocks, {skipped} skipped, {len(failed)} failed")
+    skipped = sum(bool(block.skip) for _, block in found)
+    names = ", ".join(file.name for file in options.files)
+    print(f"-- {names}: {len(found)} blocks, {skipped} skipped, {len(failed)} failed")
     for line in failed:
         print(f"   {line}")
     return 1 if failed else 0

@@ -35,14 +35,14 @@ def subkey(
 
 def permutation(
     index: Integer[np.ndarray, " rows"],
-    size: int,
+    size: int | Int64[np.ndarray, " rows"],
     key: UInt64[np.ndarray, " rows"] | int,
 ) -> Int64[np.ndarray, " rows"]:
     """Where each `index` goes under the permutation of [0, size) that `key` chooses.
 
     Args:
       index: positions in [0, size).
-      size: the number of elements, in [1, 2^62].
+      size: the number of elements, in [1, 2^62]; an array gives each position its own.
       key: chooses the permutation; an array gives each position its own.
 
     Returns:
@@ -51,29 +51,35 @@ def permutation(
     Raises:
       ValueError: when `size` or an `index` is out of range.
     """
-    if not 1 <= size <= 1 << 62:
-        raise ValueError(f"size is {size}, but a permutation needs one in [1, 2^62]")
-    if index.size and not 0 <= index.min() <= index.max() < size:
-        raise ValueError(f"index spans [{index.min()}, {index.max()}], outside [0, {size})")
+    # Sizes are few where rows are many: what is found out about one is found out once.
+    known, which = np.unique(size, return_inverse=True)
+    if not 1 <= known.min(initial=1) <= known.max(initial=1) <= 1 << 62:
+        raise ValueError(f"size is {known[-1 if known[0] > 0 else 0]}, but a permutation needs one in [1, 2^62]")
+    if index.size and not (index.min() >= 0 and (index < size).all()):
+        raise ValueError(f"index spans [{index.min()}, {index.max()}], outside [0, {known[0]})")
     if isinstance(key, int):
         key = np.full(index.shape, key % 2**64, np.uint64)
-    bits = max(_MIN_BITS, (size - 1).bit_length())
+    widths = np.array([max(_MIN_BITS, (one - 1).bit_length()) for one in known.tolist()], np.uint64)
+    bits = np.broadcast_to(widths[which], index.shape)
+    sizes = np.broadcast_to(size, index.shape)
     keys = subkey(key, np.arange(1, _ROUNDS + 1)[:, None])
     image = _feistel(index.astype(np.uint64), bits, keys)
-    while (outside := np.flatnonzero(image >= size)).size:
-        image[outside] = _feistel(image[outside], bits, keys[:, outside])
+    while (outside := np.flatnonzero(image >= sizes)).size:
+        image[outside] = _feistel(image[outside], bits[outside], keys[:, outside])
     return image.astype(np.int64)
 
 
 def _feistel(
-    value: UInt64[np.ndarray, " rows"], bits: int, keys: UInt64[np.ndarray, "rounds rows"]
+    value: UInt64[np.ndarray, " rows"], bits: UInt64[np.ndarray, " rows"], keys: UInt64[np.ndarray, "rounds rows"]
 ) -> UInt64[np.ndarray, " rows"]:
     """A bijection of [0, 2^bits) for each column of round keys."""
-    width_left, width_right = bits // 2, bits - bits // 2
-    left = value >> np.uint64(width_right)
-    right = value & np.uint64((1 << width_right) - 1)
+    one = np.uint64(1)
+    width_right = bits - (bits >> one)
+    mask_left, mask_right = (one << (bits >> one)) - one, (one << width_right) - one
+    left = value >> width_right
+    right = value & mask_right
     for key in keys:
-        noise = mix(right + key) & np.uint64((1 << width_left) - 1)
-        left, right = right, left ^ noise
-        width_left, width_right = width_right, width_left
-    return left << np.uint64(width_right) | right
+        left, right = right, left ^ (mix(right + key) & mask_left)
+        mask_left, mask_right = mask_right, mask_left
+    # The rounds are even in number, so that the halves have their widths again.
+    return left << width_right | right

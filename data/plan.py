@@ -104,12 +104,11 @@ class BatchPlan:
         first = np.concatenate([np.zeros((steps, 1), np.int64), ends[:, :-1]], axis=1) - before
         row = item - np.take_along_axis(first, source, axis=1)
         source, row = source.ravel(), row.ravel()
-        epoch, row = np.divmod(row, np.array([s.rows for s in self.sources], np.int64)[source])
+        rows = np.array([s.rows for s in self.sources], np.int64)
+        epoch, row = np.divmod(row, rows[source])
         names = np.array([_number(s.name) for s in self.sources], np.uint64)
         key = mix(mix(np.uint64(self.seed % 2**64) + names)[source] + epoch.astype(np.uint64))
-        for number in np.unique(source).tolist():
-            chosen = np.flatnonzero(source == number)
-            row[chosen] = permutation(row[chosen], self.sources[number].rows, key[chosen])
+        row = permutation(row, rows[source], key)
         within = mix(self._step_keys(numbers[:-1], _WITHIN)[:, None] + place.astype(np.uint64))
         return Slots(source, row, key, within.ravel())
 

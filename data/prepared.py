@@ -136,6 +136,10 @@ class DataSpec(abc.ABC):
         """
         return Prepared.open(directory)
 
+    def adds_from(self, old: "DataSpec") -> int | None:
+        """The step before which this gives the batches that `old` gives, if it is `old` with something added."""
+        return None
+
     def timeline(self, tables: Sequence[RowTable], batch: int, steps: int) -> Timeline:
         """How the rows of the sources take turns.
 

@@ -29,15 +29,12 @@ def documents(path: str) -> Iterator["Document"]:
       FileNotFoundError: when there is nothing.
       ValueError: when a record cannot be read.
     """
-    from etils import epath
+    from data.sources import CuratedDocuments, Parquet, TextFiles, files
 
-    from data.curation.curation import MARKER, CuratedCorpus
-    from data.sources import JsonLines, Parquet, TextFiles, files
-
-    if (epath.Path(path) / MARKER).exists():
-        return CuratedCorpus.open(path).documents()
+    if CuratedDocuments(path).is_corpus():
+        return CuratedDocuments(path).documents()
     names = list(files.find_files(path))
-    for source, endings in ((JsonLines, _JSON), (Parquet, (".parquet",))):
+    for source, endings in ((CuratedDocuments, _JSON), (Parquet, (".parquet",))):
         if all(name.endswith(endings) for name in names):
             return source(path).documents()
     return TextFiles(path).documents()

@@ -43,6 +43,7 @@ class Format:
         Raises:
           ValueError: when the targets have no room in the sequence, or cannot keep documents apart.
         """
+        self.targets.check_documents(self.packing.keeps_apart and self.packing.shares_rows)
         return self.targets.fields(self.sequence, self.packing.keeps_apart)
 
     def maker(self, tokenizer: Tokenizer) -> RowMaker:

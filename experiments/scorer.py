@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunScorer(Scorer):
-    """Bits per byte by the model of a run with the objective `CausalLM`.
+    """Bits per byte by the model of a run that learnt `CausalLM` on `NextToken` targets.
 
     They are those of `python -m experiments.evaluate --text=FILE`: a text and the separator after it are cut into
     rows of the length trained on, each predicted without what stood before it. A text that the run's tokenizer cannot
@@ -35,7 +35,7 @@ class RunScorer(Scorer):
       rows: how many rows are scored at a time, rounded up to what the devices share evenly.
 
     Raises:
-      ValueError: when `rows` is less than 1; at the start, when the run is at another step or has another objective.
+      ValueError: when `rows` is less than 1; at the start, when the run is at another step or learnt something else.
       UsageError: at the start, when there is no run, or no checkpoint yet.
     """
 
@@ -48,15 +48,17 @@ class RunScorer(Scorer):
             raise ValueError(f"RunScorer.rows is {self.rows}, but must be at least 1")
 
     def start(self) -> Score:
+        from data.targets import NextToken
         from experiments.restore import open_run
         from train.objective import CausalLM
 
         opened = open_run(self.run, log=lambda line: None)
         if opened.step != self.step:
             raise ValueError(f"{self.run} is at step {opened.step}, but RunScorer.step is {self.step}")
-        if not isinstance(opened.experiment.objective, CausalLM):
-            kind = type(opened.experiment.objective).__name__
-            raise ValueError(f"{self.run} was trained for {kind}, but only CausalLM tells the likelihood of a text")
+        objective, targets = opened.experiment.objective, opened.experiment.batch.targets
+        if not (isinstance(objective, CausalLM) and isinstance(targets, NextToken)):
+            kinds = f"{type(objective).__name__} on {type(targets).__name__}"
+            raise ValueError(f"{self.run} learnt {kinds}, but the likelihood of a text takes CausalLM on NextToken")
         return _RunScore(opened, self.rows)
 
 
@@ -116,7 +118,7 @@ class _RunScore:
                 tokens[place, : len(row)] = row
                 weights[place, : len(row) - 1] = 1
             batch = {"inputs": tokens[:, :-1], "targets": tokens[:, 1:], "weights": weights}
-            if self._opened.experiment.batch.segments:
+            if "segment_ids" in self._opened.experiment.batch.form.fields:
                 # All of a row is of one document.
                 batch["segment_ids"] = weights.astype(np.int32)
                 batch["positions"] = batch["segment_ids"] * np.arange(sequence, dtype=np.int32)

@@ -52,18 +52,32 @@ class RunDirectory:
         """Raises ValueError if the directory holds a run of another experiment.
 
         How often things are logged, where they lie and what hooks do may change between one start and the next;
-        whether the data is the same is for the prepared corpus to tell.
+        whether the data is the same is for the prepared corpus to tell. Data may join a mixture at a step that
+        the run has not passed.
         """
         if not self.exists():
             return
-        free = ("cadence.", "hooks", "placement")
-        changed = difference(self.experiment(), experiment, locations=False)
-        lines = [line for line in changed if not line.startswith(free)]
+        free = ["cadence.", "hooks", "placement"]
+        stored = self.experiment()
+        if (joining := experiment.data.adds_from(stored.data)) is not None:
+            if joining < (done := self.steps_saved()):
+                raise ValueError(
+                    f"{self.path} is at step {done}, but data would join at step {joining}; choose a later step"
+                )
+            free.append("data.parts.")
+        changed = difference(stored, experiment, locations=False)
+        lines = [line for line in changed if not line.startswith(tuple(free))]
         if lines:
             raise ValueError(
                 f"{self.path} holds a run of another experiment ({'; '.join(lines[:4])}"
                 f"{'; ...' if len(lines) > 4 else ''}); choose another --run, or the values it was begun with"
             )
+
+    def steps_saved(self) -> int:
+        """The step of the newest checkpoint, whether it is whole or not; 0 if there is none."""
+        if not self.checkpoints.exists():
+            return 0
+        return max((int(path.name) for path in self.checkpoints.iterdir() if path.name.isdecimal()), default=0)
 
     def experiment(self) -> Experiment:
         """The experiment that was begun here.

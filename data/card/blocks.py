@@ -129,7 +129,7 @@ def _transform(transform: Mapping[str, Any]) -> Iterator[Block]:
         yield Sentence("Changed and dropped nothing.")
     yield from (Table.from_json(table) for table in transform["tables"])
     if transform["samples"]:
-        yield Sentence("Dropped, for example:")
+        yield Sentence("Removed, for example:")
         yield _excerpts(transform["samples"])
 
 
@@ -145,7 +145,7 @@ def _provenance(card: Mapping[str, Any]) -> Iterator[Block]:
     rows = tuple((shard["name"], shard["bytes"], shard["sha256"]) for shard in card["shards"])
     yield Table("Documents", ("File", "Bytes", "SHA-256"), rows)
     yield Heading(2, "Recipe")
-    yield Table("", ("Field", "Value"), tuple(_flat(card["recipe"])))
+    yield Table("", ("Field", "Value"), tuple(_fields(card["recipe"])))
     yield Heading(2, "Versions")
     yield Table("", ("Library", "Version"), tuple(card["versions"].items()))
 
@@ -156,18 +156,23 @@ def _call(described: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, Mapping) and "type" in value:
-        return f"{value['type']}(...)" if len(value) > 1 else f"{value['type']}()"
-    shown = repr(value)
+    shown = _shown(value)
     return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 
-def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
-    """A tree of JSON values as dotted names and values."""
-    if isinstance(value, Mapping):
-        pairs = [(f"{name}.{key}".lstrip("."), item) for key, item in value.items()]
-    elif isinstance(value, list) and value:
-        pairs = [(f"{name}[{i}]", item) for i, item in enumerate(value)]
-    else:
-        return [(name, str(value))]
-    return [flat for key, item in pairs for flat in _flat(item, key)]
+def _shown(value: Any) -> str:
+    """JSON values as the constructor call that they stand for."""
+    if isinstance(value, Mapping) and "type" in value:
+        return f"{value['type']}({', '.join(f'{k}={_shown(v)}' for k, v in value.items() if k != 'type')})"
+    if isinstance(value, list):
+        return f"({', '.join(map(_shown, value))})"
+    return repr(value)
+
+
+def _fields(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The fields of a recipe as calls; those of a list one by one."""
+    for key, value in recipe.items():
+        if isinstance(value, list):
+            yield from ((f"{key}[{i}]", _shown(item)) for i, item in enumerate(value))
+        else:
+            yield key, _shown(value)

@@ -17,6 +17,7 @@ caption { text-align: left; font-weight: 600; padding: .25rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0;
          border-bottom: 1px solid #ddd; overflow-wrap: anywhere; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td:first-child { min-width: 8rem; }
 td.bar { width: 12rem; min-width: 8rem; }
 td.bar span { display: block; height: .8em; margin-top: .35em; background: #3b6ea5; min-width: 1px; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; font-size: .85em; }

@@ -15,9 +15,6 @@ from data.curation.transform import CorpusTransform, Verdict
 from data.document import Document
 from data.sources.base import Source
 
-_PARAGRAPH_BREAK = re.compile(r"(\n(?:[^\S\n]*\n)+)")
-_LINE_BREAK = re.compile(r"(\n)")
-
 
 @dataclass(frozen=True)
 class ExactDeduplicate(CorpusTransform):
@@ -48,8 +45,35 @@ class ExactDeduplicate(CorpusTransform):
         return self.against
 
 
+class _DeduplicatePieces(CorpusTransform):
+    """Removes every piece but the first of those that are equal as in `ExactDeduplicate`."""
+
+    SECTION: ClassVar[str] = "Duplicates"
+    BREAKS: ClassVar[re.Pattern[str]]
+    REASON: ClassVar[str]
+    characters: int
+    against: Source | None
+
+    def __post_init__(self) -> None:
+        if self.characters < 1:
+            raise ValueError(f"{type(self).__name__}.characters is {self.characters}, but must be at least 1")
+
+    @property
+    def join(self) -> FirstOccurrence:
+        return FirstOccurrence()
+
+    def start_signature(self) -> Callable[[Document], UInt64[np.ndarray, "keys 2"]]:
+        return _Pieces(self.BREAKS, self.characters, self.REASON).signature
+
+    def start_apply(self) -> Callable[[Document, Bool[np.ndarray, " keys"]], Verdict]:
+        return _Pieces(self.BREAKS, self.characters, self.REASON).apply
+
+    def earlier(self) -> Source | None:
+        return self.against
+
+
 @dataclass(frozen=True)
-class DeduplicateParagraphs(CorpusTransform):
+class DeduplicateParagraphs(_DeduplicatePieces):
     """Removes every paragraph but the first of those that are equal as in `ExactDeduplicate`.
 
     A paragraph is what stands between blank lines. A document that has nothing left is dropped.
@@ -62,29 +86,14 @@ class DeduplicateParagraphs(CorpusTransform):
       ValueError: when `characters` is less than 1.
     """
 
-    SECTION: ClassVar[str] = "Duplicates"
+    BREAKS: ClassVar[re.Pattern[str]] = re.compile(r"(\n(?:[^\S\n]*\n)+)")
+    REASON: ClassVar[str] = "duplicate paragraph"
     characters: int = 100
     against: Source | None = None
 
-    def __post_init__(self) -> None:
-        _check_characters(self, self.characters)
-
-    @property
-    def join(self) -> FirstOccurrence:
-        return FirstOccurrence()
-
-    def start_signature(self) -> Callable[[Document], UInt64[np.ndarray, "keys 2"]]:
-        return _Pieces(_PARAGRAPH_BREAK, self.characters, "duplicate paragraph").signature
-
-    def start_apply(self) -> Callable[[Document, Bool[np.ndarray, " keys"]], Verdict]:
-        return _Pieces(_PARAGRAPH_BREAK, self.characters, "duplicate paragraph").apply
-
-    def earlier(self) -> Source | None:
-        return self.against
-
 
 @dataclass(frozen=True)
-class DeduplicateLines(CorpusTransform):
+class DeduplicateLines(_DeduplicatePieces):
     """Removes every line but the first of those that are equal as in `ExactDeduplicate`.
 
     A document that has nothing left is dropped.
@@ -97,25 +106,10 @@ class DeduplicateLines(CorpusTransform):
       ValueError: when `characters` is less than 1.
     """
 
-    SECTION: ClassVar[str] = "Duplicates"
+    BREAKS: ClassVar[re.Pattern[str]] = re.compile(r"(\n)")
+    REASON: ClassVar[str] = "duplicate line"
     characters: int = 50
     against: Source | None = None
-
-    def __post_init__(self) -> None:
-        _check_characters(self, self.characters)
-
-    @property
-    def join(self) -> FirstOccurrence:
-        return FirstOccurrence()
-
-    def start_signature(self) -> Callable[[Document], UInt64[np.ndarray, "keys 2"]]:
-        return _Pieces(_LINE_BREAK, self.characters, "duplicate line").signature
-
-    def start_apply(self) -> Callable[[Document, Bool[np.ndarray, " keys"]], Verdict]:
-        return _Pieces(_LINE_BREAK, self.characters, "duplicate line").apply
-
-    def earlier(self) -> Source | None:
-        return self.against
 
 
 class _Pieces:
@@ -158,8 +152,3 @@ def hashes(texts: Sequence[str]) -> UInt64[np.ndarray, "texts 2"]:
         words = plain.casefold().split()
         digests.append(hashlib.blake2b(" ".join(words).encode(), digest_size=16).digest())
     return np.frombuffer(b"".join(digests), "<u8").reshape(-1, 2)
-
-
-def _check_characters(transform: CorpusTransform, characters: int) -> None:
-    if characters < 1:
-        raise ValueError(f"{type(transform).__name__}.characters is {characters}, but must be at least 1")

@@ -36,11 +36,11 @@ class FixText(DocumentTransform):
         from ftfy import badness, fixes
 
         def decode(text: str) -> str:
-            if not badness.is_bad(text):
-                return text
             # A line by itself, as ftfy does: what is appended to a page may come from elsewhere.
             lines = text.split("\n")
-            return "\n".join(ftfy.fix_encoding(line) if badness.is_bad(line) else line for line in lines)
+            return "\n".join(
+                line if line.isascii() or not badness.is_bad(line) else ftfy.fix_encoding(line) for line in lines
+            )
 
         def unescape(text: str) -> str:
             lines = text.split("\n")

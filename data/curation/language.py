@@ -55,7 +55,7 @@ class IdentifyLanguage(DocumentTransform):
 
     keep: tuple[Language, ...] = ()
     overrule: bool = False
-    characters: int = 2000
+    characters: int = 1000
 
     def __post_init__(self) -> None:
         if self.characters < 1:

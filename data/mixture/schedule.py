@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from data.mixture.blocks import LONGEST, block
-from data.mixture.weights import Joining, Weight
+from data.mixture.weights import BySize, Joining, Weight
 from data.timeline import Stage, Timeline
 
 
@@ -45,9 +45,10 @@ def schedule(parts: Sequence[Candidate], batch: int, steps: int) -> Timeline:
     stages: list[Stage] = []
     read, used_up = [0] * len(parts), set[int]()
     at, longest = 0, LONGEST
+    stated = not any(isinstance(part.weight, BySize) for part in parts)
     while at < steps or not stages:
         shares = _shares(parts, at, used_up)
-        length, rows = block(shares, batch, longest)
+        length, rows = block(shares, batch, longest, stated)
         if longest == LONGEST:
             _check_rows(parts, shares, rows, length, batch)
         change = min((step for step in changes if step > at), default=None)

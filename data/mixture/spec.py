@@ -4,7 +4,7 @@ import html
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -122,6 +122,14 @@ class Mixture(DataSpec):
     def open(self, directory: epath.PathLike) -> Prepared:
         directory = epath.Path(directory)
         return self._together(directory, {part.name: part.data.open(directory / part.name) for part in self.parts})
+
+    def adds_from(self, old: DataSpec) -> int | None:
+        """The step at which the first of the parts that were added to `old` joins; None if that is not all."""
+        if not isinstance(old, Mixture) or replace(self, parts=old.parts) != old:
+            return None
+        same, added = self.parts[: len(old.parts)], self.parts[len(old.parts) :]
+        steps = [part.weighing.at_step for part in added if isinstance(part.weighing, Joining)]
+        return min(steps) if same == old.parts and len(steps) == len(added) and steps else None
 
     def timeline(self, tables: Sequence[RowTable], batch: int, steps: int) -> Timeline:
         sizes = self._sizes([(table.rows, table.tokens) for table in tables])

@@ -49,6 +49,11 @@ class Packing(abc.ABC):
     def keeps_apart(self) -> bool:
         """Whether rows say which of their tokens are of one document."""
 
+    @property
+    def shares_rows(self) -> bool:
+        """Whether a row may hold more than one document."""
+        return True
+
     @abc.abstractmethod
     def training(self, store: TokenStore, length: int, cache: epath.Path | None = None) -> RowTable:
         """Rows of `length` tokens to train on, the same number in every epoch.

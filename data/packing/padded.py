@@ -21,6 +21,10 @@ class Padded(Packing):
     def keeps_apart(self) -> bool:
         return True
 
+    @property
+    def shares_rows(self) -> bool:
+        return False
+
     def training(self, store: TokenStore, length: int, cache: epath.Path | None = None) -> RowTable:
         return self.evaluation(store, length)
 

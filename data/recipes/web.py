@@ -5,6 +5,7 @@ extractor. Personal data is redacted first, so that no excerpt in the account sh
 """
 
 from data.curation import (
+    BiasAudit,
     C4Rules,
     Clean,
     FineWebQuality,
@@ -37,6 +38,7 @@ def curation() -> Curation:
             C4Rules(end_marks=()),
             FineWebQuality(),
             NearDuplicates(),
+            BiasAudit(),
         ),
         bad_input=Skip(0.05),
         statement=Statement(

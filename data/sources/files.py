@@ -87,12 +87,7 @@ def guarded(file: epath.Path, records: Iterator[Record]) -> Iterator[Record]:
         if type(error).__name__ in _NOT_OPENED and not number:
             yield BadRecord(str(file), "cannot be opened", f"{file} cannot be opened: {why}")
             return
-        if isinstance(error, streams.TruncatedArchive):
-            problem = "truncated archive"
-        elif isinstance(error, OSError) and error.errno is not None:
-            problem = "cannot be read"
-        else:
-            problem = "damaged file"
+        problem = _problem(error)
         message = f"{file} is given up after {number} records: {problem}, {why}"
         yield BadRecord(f"{file}, after record {number}", problem, message)
 
@@ -103,7 +98,9 @@ def fingerprint(files: dict[str, epath.Path]) -> str:
     for name, file in files.items():
         try:
             length, content = file.stat().length, _content(file)
-        except PermissionError:
+        except streams.read_errors() as error:
+            if type(error).__name__ not in ("PermissionError", "PermissionDeniedError"):
+                raise
             # Whether a corpus may lack it is for the recipe to say, once it is read.
             length, content = -1, b"cannot be opened"
         digest.update(f"{name}\0{length}\0".encode())
@@ -124,6 +121,16 @@ def decode(raw: bytes, place: str) -> str:
             f"{place} is not UTF-8: byte {error.start} is 0x{raw[error.start]:02x}; convert it to"
             " UTF-8 or leave the file out"
         ) from None
+
+
+def _problem(error: Exception) -> str:
+    if isinstance(error, streams.TruncatedArchive):
+        return "truncated archive"
+    if isinstance(error, OSError):
+        # The system numbers its errors; the libraries that read archives do not.
+        return "damaged file" if error.errno is None else "cannot be read"
+    known = isinstance(error, streams.DAMAGE) or type(error).__name__ == "DataLossError"
+    return "damaged file" if known else "cannot be read"
 
 
 def _content(file: epath.Path) -> bytes:

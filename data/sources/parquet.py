@@ -87,6 +87,10 @@ class Parquet(Source):
                         message = f"{file} has no column {missing[0]!r}; it has {', '.join(names)}"
                         yield BadRecord(str(file), "no such column", message)
                         return
+                    if twice := sorted(name for name in wanted if names.count(name) > 1):
+                        message = f"{file} has more than one column {twice[0]!r}"
+                        yield BadRecord(str(file), "column named twice", message)
+                        return
                     sizes = [table.metadata.row_group(i).num_rows for i in range(table.num_row_groups)]
                     for group in range(len(sizes)) if only is None else [only]:
                         number = sum(sizes[:group])

@@ -17,6 +17,10 @@ _BLOCK = 1 << 20
 _SHOWN = 200
 
 
+# What a decompressor raises.
+DAMAGE = (EOFError, zlib.error, zstandard.ZstdError)
+
+
 class TruncatedArchive(EOFError):
     """A compressed file that ends before its end."""
 
@@ -63,7 +67,7 @@ def read_errors() -> tuple[type[Exception], ...]:
     """What reading a file can raise through the path library, whose `gs://` may be TensorFlow's."""
     tensorflow = sys.modules.get("tensorflow")
     extra = (tensorflow.errors.OpError,) if tensorflow else ()
-    return (OSError, EOFError, zlib.error, zstandard.ZstdError, *extra)
+    return (OSError, *DAMAGE, *extra)
 
 
 def lines(stream: io.BufferedReader, longest: int) -> Iterator[bytes | TooLong]:

@@ -74,6 +74,10 @@ class Targets(abc.ABC):
           ValueError: when a row of `sequence` has no room for what this choice adds to one.
         """
 
+    def check_documents(self, apart: bool) -> None:
+        """Raises ValueError when documents that share a row are to be kept `apart`, and this choice cannot do it."""
+        return None
+
     @abc.abstractmethod
     def start(self, tokenizer: Tokenizer, sequence: int) -> MakeBatch:
         """What makes batches of rows of `raw_length(sequence)` tokens; it may be called from several threads.

@@ -37,6 +37,13 @@ class Denoising(Targets):
     def fields(self, sequence: int, segments: bool = False) -> dict[str, Field]:
         return self.layout.fields(sequence, self._longest_target(sequence))
 
+    def check_documents(self, apart: bool) -> None:
+        if apart:
+            raise ValueError(
+                f"{type(self).__name__} makes one example of a row and cannot keep documents apart that share it;"
+                " pack with Windows(), or with Padded() to give each a row"
+            )
+
     def start(self, tokenizer: Tokenizer, sequence: int) -> MakeBatch:
         return _Maker(self, tokenizer, sequence)
 
@@ -85,11 +92,7 @@ class _Maker:
         self._modes = np.array([ids.get(denoiser.mode, -1) for denoiser in spec.mixture], np.int32)
 
     def __call__(self, rows: Rows, keys: UInt64[np.ndarray, " rows"]) -> Batch:
-        if rows.segment_ids is not None and rows.segment_ids.max(initial=0) > 1:
-            raise ValueError(
-                f"{type(self._spec).__name__} makes one example of a row and cannot keep documents apart, but a row"
-                f" has {rows.segment_ids.max()} of them; pack with Windows(), or with Padded() to have one in each"
-            )
+        self._spec.check_documents(rows.segment_ids is not None and bool((rows.segment_ids > 1).any()))
         drawn = Draws(keys, 2).first(2)
         which = below(drawn[:, 0], len(self._marked))
         length = np.minimum((rows.weights > 0).sum(axis=1), self._lengths[which])

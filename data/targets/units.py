@@ -49,12 +49,10 @@ class SingleTokens(Unit):
             keys: UInt64[np.ndarray, " rows"],
         ) -> Bool[np.ndarray, "rows seq"]:
             drawn = Draws(keys, 0).first(text.shape[1])
-            mask = np.zeros(text.shape, bool)
-            if allowed.all():
-                return some(drawn, wanted * 0 + text.shape[1], wanted)
             # The tokens that may be masked stand in front for the draw.
             count = allowed.sum(axis=1)
             front = np.arange(text.shape[1]) < count[:, None]
+            mask = np.zeros(text.shape, bool)
             mask[allowed] = some(drawn, count, wanted)[front]
             return mask
 

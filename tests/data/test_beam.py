@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +35,7 @@ from data.curation.passes import Task, write_arrays
 from data.document import Document
 from data.sources import JsonLines
 
+ROOT = Path(__file__).resolve().parents[2]
 beam = pytest.importorskip("apache_beam")
 
 
@@ -203,3 +206,17 @@ def test_beam_is_an_extra(tmp_path: Path, source: JsonLines, monkeypatch: pytest
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'espalier\[beam\]'"):
         curate_with_beam(Curation(source), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_verb_runs_pipelines_and_says_nothing_of_beam(tmp_path: Path, source: JsonLines) -> None:
+    recipe = tmp_path / "recipe.py"
+    recipe.write_text(
+        "from data.curation import ExactDeduplicate, Skip\n"
+        "from data.curation.curation import Curation\n"
+        "from data.sources import JsonLines\n"
+        f"def curation():\n    return Curation(JsonLines({str(source.path)!r}), (ExactDeduplicate(),), Skip(0.5))\n"
+    )
+    command = [sys.executable, "-m", "data.curate", f"--config={recipe}", f"--to={tmp_path / 'out'}", "--runner=beam"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "data: pass 2 of 2: 6 shards" in done.stdout

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.packing import BestFit, Padded, Windows
 from data.targets import (
     UL2,
     DecoderOnly,
@@ -23,6 +24,7 @@ from data.targets import (
 from data.targets.denoising import Denoising, split_spans
 from data.targets.noise import span_noise
 from data.tokenizers import Bytes, Characters, sentinels
+from data.training import Format
 
 _spec = importlib.util.spec_from_file_location("target_rows", Path(__file__).parent / "target_rows.py")
 target_rows = importlib.util.module_from_spec(_spec)
@@ -188,8 +190,13 @@ def test_shares_and_spans_of_many_rows() -> None:
 def test_what_is_refused(spec: Targets) -> None:
     name = type(spec).__name__
     rows = make_rows(0, 2, spec.raw_length(64), segments=True)
-    with pytest.raises(ValueError, match=f"{name} makes one example of a row .* a row has [0-9]+ of them; pack with W"):
+    with pytest.raises(ValueError, match=f"{name} makes one example of a row and cannot keep documents apart"):
         spec.start(TOKENIZER, 64)(rows, make_keys(0, 2))
+    for packing in (BestFit(), Windows(segments=True)):
+        with pytest.raises(ValueError, match=r"share it; pack with Windows\(\), or with Padded\(\)"):
+            _ = Format(packing, spec, 64).fields
+    for packing in (Padded(), Windows()):
+        assert Format(packing, spec, 64).fields == spec.fields(64)
     with pytest.raises(ValueError, match=f"{name} ends what it makes with a separator, which the characters tokenizer"):
         spec.start(Characters().train(["abc"]), 64)
     with pytest.raises(ValueError, match="sequence is 2, which has no room for two tokens corrupted by SpanDenoiser"):

@@ -36,6 +36,8 @@ def test_twice_damaged() -> None:
 
 def test_lines_are_repaired_one_by_one() -> None:
     assert fixed("Ein Satz, schön.\ncafÃ©\n    “quoted” text") == "Ein Satz, schön.\ncafé\n    “quoted” text"
+    # A flattened no-break space is told by its place at the start of a line.
+    assert fixed("One line.\nÂ another") == fixed("Â another").join(["One line.\n", ""])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The bytes of web pages: how they were packed, and in what encoding."""
 
 import gzip
+import tracemalloc
 import zlib
 
 import brotli
@@ -53,9 +54,13 @@ def test_headers_that_speak_of_what_a_crawler_undid(transfer: str | None, conten
 @pytest.mark.parametrize("name", ["gzip", "deflate", "br"])
 def test_a_bomb_is_no_page(name: str) -> None:
     bomb = PACKERS[name](bytes(10 << 20))
+    tracemalloc.start()
     with pytest.raises(PageError, match="to more than 1,000; set longest to read it") as caught:
         unpack(bomb, None, name, 1000)
     assert caught.value.problem == "too long" and len(bomb) < 100_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,12 @@ def test_columns_are_checked(table: Path) -> None:
     assert "no column 'url'" in records(Parquet(table, meta=("key", "url")))[0].message
 
 
+def test_a_column_named_twice(tmp_path: Path) -> None:
+    pq.write_table(pa.table([["a"], ["b"], [1]], names=["text", "text", "n"]), tmp_path / "a.parquet")
+    (bad,) = records(Parquet(tmp_path))
+    assert (bad.problem, bad.message) == ("column named twice", f"{tmp_path}/a.parquet has more than one column 'text'")
+
+
 def test_bad_values_are_counted(tmp_path: Path) -> None:
     raw = pa.array([b"good", b"caf\xe9", None, b"last"], pa.binary())
     # The format does not check that a string is one.

@@ -110,3 +110,13 @@ def test_neighbours_are_scattered() -> None:
 def test_bad_arguments(index: list[int], size: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         permutation(np.array(index), size, 0)
+
+
+@given(sizes=st.lists(st.integers(1, 10**6), min_size=1, max_size=20), key=KEYS, data=st.data())
+def test_each_position_may_have_a_size_of_its_own(sizes: list[int], key: int, data: st.DataObject) -> None:
+    index = np.array([data.draw(st.integers(0, size - 1)) for size in sizes])
+    keys = np.full(len(sizes), key, np.uint64)
+    together = permutation(index, np.array(sizes), keys)
+    assert together.tolist() == [reference(i, size, key) for i, size in zip(index.tolist(), sizes, strict=True)]
+    with pytest.raises(ValueError, match="index spans"):
+        permutation(index + np.array(sizes), np.array(sizes), keys)

@@ -48,10 +48,11 @@ def test_constant_weights_are_exact() -> None:
     check(timeline, 300)
 
 
-def test_sizes_weigh() -> None:
-    assert schedule(parts(BySize(), BySize(), BySize()), 6, FOREVER).shares(0) == (
-        Fraction(1, 6), Fraction(1, 3), Fraction(1, 2),
-    )  # fmt: skip
+def test_sizes_weigh_to_a_thousandth_in_round_blocks() -> None:
+    timeline = schedule(parts(BySize(), BySize(), BySize()), 7, FOREVER)
+    assert shares(timeline, 0) == pytest.approx([1 / 6, 1 / 3, 1 / 2], rel=1e-3)
+    assert 1000 % timeline.stages[0].steps == 0
+    assert schedule(parts(BySize(), BySize()), 6, FOREVER).shares(0) == (Fraction(1, 3), Fraction(2, 3))
 
 
 def test_weights_that_change_do_so_at_their_step() -> None:

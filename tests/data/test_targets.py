@@ -1,6 +1,7 @@
 """What holds of every choice of targets."""
 
 import importlib.util
+import itertools
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -9,7 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.packing import BestFit, Windows
+from data.pipeline import TrainPipeline
+from data.plan import BatchPlan, SourceRows
 from data.spec import build, describe
+from data.store import TokenStore
+from data.store_writer import TokenStoreWriter
 from data.targets import (
     UL2,
     DecoderOnly,
@@ -23,6 +29,8 @@ from data.targets import (
     WholeWords,
 )
 from data.targets.denoising import Denoising
+from data.timeline import Timeline
+from data.training import Format
 from model.transformer import DecoderLM, Outputs
 from train.objective import CausalLM
 
@@ -116,3 +124,27 @@ def test_batches_of_decoders_are_those_of_a_causal_objective(spec: Targets) -> N
     assert 0 < weight <= 4 * 32 and float(found.weight) == weight
     assert float(found.loss) == pytest.approx(weight * np.log(TOKENIZER.vocab_size), rel=1e-5)
     assert batch["inputs"].max() < TOKENIZER.vocab_size and batch["targets"].max() < TOKENIZER.vocab_size
+
+
+@pytest.mark.parametrize("spec", [PrefixLM(), SpanCorruption(), MaskedLM(unit=WholeWords()), FillInTheMiddle()])
+def test_hosts_and_the_first_step_change_nothing(spec: Targets, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    with TokenStoreWriter(tmp_path, vocab_size=TOKENIZER.vocab_size, tokenizer="", separator=SEPARATOR) as writer:
+        for _ in range(60):
+            writer.append(rng.integers(0, 256, rng.integers(0, 60)), 1)
+    store = TokenStore(tmp_path)
+    form = Format(Windows() if isinstance(spec, Denoising) else BestFit(), spec, 32)
+    table = form.packing.training(store, form.length)
+    plan = BatchPlan(Timeline.alone(4), (SourceRows("", table.rows),), seed=3)
+
+    def take(first: int, count: int, host: int = 0, hosts: int = 1) -> list[dict[str, np.ndarray]]:
+        pipeline = TrainPipeline(plan, [table], form.maker(TOKENIZER), host, hosts)
+        return [batch for _, batch in itertools.islice(pipeline.from_step(first), count)]
+
+    whole = take(0, 4)
+    halves = [take(2, 2, host, 2) for host in range(2)]
+    for step in range(2):
+        for name, field in form.fields.items():
+            together = np.concatenate([half[step][name] for half in halves])
+            assert np.array_equal(together, whole[2 + step][name])
+            assert together.shape == (4, *field.shape) and together.dtype == field.dtype

@@ -37,6 +37,7 @@ def test_words_of_several_scripts() -> None:
     assert TextParts("Don't split well-known snake_case, e.g. 3.14!").words == [
         "Dont", "split", "well", "known", "snake_case", "e", "g", "3", "14",
     ]  # fmt: skip
+    assert TextParts("it’s ’twas").words == ["its", "twas"]
     # Vowel signs are no letters, and belong to words.
     assert TextParts("हिन्दी में लिखा। “Ça va”—oui").words == ["हिन्दी", "में", "लिखा", "Ça", "va", "oui"]
     assert TextParts("می\u200cخواهم 👍 …").words == ["می\u200cخواهم"]

@@ -1,8 +1,10 @@
 """docs/extending.md, followed to the letter: each file is written, each command is run."""
 
+import contextlib
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -23,19 +25,21 @@ EXAMPLES = re.findall(r"```python title=(\S+)\n(.*?)```.*?```bash\n(.*?)```", TE
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory as a reader's would be: with the corpus of the smoke run (a smaller one), and a CSV file."""
+    """A directory as a reader's would be: with the corpus of the smoke run (a smaller one), and a database."""
     directory = tmp_path_factory.mktemp("reader")
     lines = [f"line {i} of {i * i % 97}, and then some more of it" for i in range(400)]
     (directory / "text.txt").write_text("\n".join(lines))
     recipe = Recipe(TextFiles(str(directory / "text.txt")), (Clean(),), TailSplit(0.1), Bytes())
     recipe.prepare(directory / "runs" / "smoke" / "data", lambda line: None)
-    (directory / "notes.csv").write_text("number,text\n" + "".join(f'{i},"{line}"\n' for i, line in enumerate(lines)))
+    with contextlib.closing(sqlite3.connect(directory / "notes.db")) as database, database:
+        database.execute("CREATE TABLE notes (text)")
+        database.executemany("INSERT INTO notes VALUES (?)", [(line,) for line in lines])
     return directory
 
 
 def test_there_is_an_example_of_each_kind() -> None:
     assert [name for name, _, _ in EXAMPLES] == [
-        "kerple.py", "even_distance.py", "lion.py", "csv_column.py", "wider.py",
+        "kerple.py", "even_distance.py", "lion.py", "sqlite_notes.py", "wider.py",
     ]
 
 
@@ -57,5 +61,5 @@ def test_example_trains_from_the_command_line(place: Path, name: str, code: str,
         assert kind[1] in (run / "config.json").read_text()
     else:
         assert "model.embed: 192 -> 240" in (run / "config_diff.txt").read_text()
-    if name == "csv_column.py":
+    if name == "sqlite_notes.py":
         assert Prepared.open(run / "data").card["splits"]["train"]["documents"] == 203

@@ -1,6 +1,7 @@
 """A run scores documents as its evaluation does, alone and among others."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from data.curation import Between, Perplexity
 from data.curation.curation import Curation
 from data.curation.engine import curate
 from data.document import Document
+from data.packing import Windows
 from data.sources import JsonLines
 from data.spec import build, describe
+from data.targets import PrefixLM
 from experiments import evaluate
 from experiments.restore import open_run
 from experiments.scorer import RunScorer
@@ -44,6 +47,25 @@ def test_a_run_that_went_on_is_refused(trained) -> None:
         RunScorer(str(trained.path), step=3).start()
     with pytest.raises(ValueError, match="RunScorer.rows is 0"):
         RunScorer(str(trained.path), step=4, rows=0)
+
+
+def with_batch(trained, monkeypatch, **changes) -> None:
+    """Opens the run as if its batches had been made in another way."""
+    opened = open_run(trained.path)
+    batch = replace(opened.experiment.batch, **changes)
+    other = replace(opened, experiment=replace(opened.experiment, batch=batch))
+    monkeypatch.setattr("experiments.restore.open_run", lambda *given, **named: other)
+
+
+def test_rows_that_tell_documents_apart_score_the_same(trained, score, monkeypatch) -> None:
+    with_batch(trained, monkeypatch, packing=Windows(segments=True))
+    np.testing.assert_allclose(RunScorer(str(trained.path), step=4).start()(TEXTS), score(TEXTS), rtol=1e-5)
+
+
+def test_a_run_that_learnt_something_else_is_refused(trained, monkeypatch) -> None:
+    with_batch(trained, monkeypatch, targets=PrefixLM())
+    with pytest.raises(ValueError, match="learnt CausalLM on PrefixLM, but the likelihood of a text takes"):
+        RunScorer(str(trained.path), step=4).start()
 
 
 def test_it_filters_a_curation(trained, score, tmp_path) -> None:

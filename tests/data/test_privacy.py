@@ -148,6 +148,13 @@ def test_redaction_puts_a_token_and_keeps_the_rest() -> None:
     assert list(verdict.removed) == ["a***@e***.com", "+***", "4***", "8***"]
 
 
+def test_what_a_value_hid_is_found_once_that_is_gone() -> None:
+    # A plus after a letter begins no number; after a token it does.
+    verdict = EVERY.start()(Document("AKIAIOSFODNN7EXAMPLE+44 20 7946 0958", "d", "s"))
+    assert verdict.document is not None and verdict.document.text == "<secret><phone>"
+    assert verdict.reasons == {"phone number": 1, "secret": 1}
+
+
 @pytest.mark.parametrize("transform", [EVERY, PersonalData(EVERY.kinds, DropPersonal())])
 def test_the_account_shows_no_value(transform: PersonalData) -> None:
     chain = Chain([transform])

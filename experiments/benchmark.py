@@ -25,7 +25,7 @@ _FUSED = flags.DEFINE_bool("fused_peer", True, "give the peer PyTorch's one-pass
 _TOKENS = flags.DEFINE_integer("tokens", 50_000_000, "tokens in the store of `data`", lower_bound=100_000)
 _TEXT = flags.DEFINE_string("text", None, "JSON lines of documents for `curate`; by default Python's documentation")
 _DOCUMENTS = flags.DEFINE_integer("documents", 2000, "documents of `curate`", lower_bound=100)
-_PEER = flags.DEFINE_string("peer_python", None, "a Python that has datatrove, spacy, tokenizers and xxhash<4")
+_PEER = flags.DEFINE_string("peer_python", None, "a Python that has datatrove")
 
 
 def main(argv: list[str]) -> None:

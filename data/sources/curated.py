@@ -13,12 +13,14 @@ from data.identity import LOCATION
 from data.sources.base import BadRecord, Record, Shard, Source
 from data.sources.json_lines import JsonLines
 
+# What a worker may lose to a kill, and how long progress is silent, is a shard: less than what a source cuts by itself.
+_SHARD_BYTES = 128 << 20
 _OWN = ("id", "source", "licence", "language")
 
 
 @dataclass(frozen=True)
 class CuratedDocuments(Source):
-    """A curated corpus, or files of JSON lines with records like its own: one shard a file.
+    """A curated corpus, a shard a file; or files of JSON lines with records like its own, large ones in several shards.
 
     A record has a `text`; its `id`, `source`, `licence`, `language` and `meta` are kept where it has them as text and
     mapping, and its other keys join `meta`.
@@ -68,7 +70,7 @@ class CuratedDocuments(Source):
         ]
 
     def _lines(self) -> JsonLines:
-        return JsonLines(self.path)
+        return JsonLines(self.path, shard_bytes=_SHARD_BYTES)
 
 
 def _lifted(record: Record) -> Record:

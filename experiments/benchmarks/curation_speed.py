@@ -18,6 +18,8 @@ from data.curation.quality import C4Rules, FineWebQuality, GopherQuality, Gopher
 from data.document import Document
 from data.sources import JsonLines, PythonDocs
 
+# All that datatrove's rules and MinHash import; with xxhash 4 it fails, since that takes no strings.
+PEER_NEEDS = "datatrove 'xxhash<4' fasteners nltk orjson regex spacy tldextract tokenizers"
 _SHARDS = 8
 _CHARACTERS = 2200
 # Rounds over the same text differ in every fourth word, so that each has other runs of five.
@@ -48,7 +50,7 @@ def measure(text: str | None, documents: int, repeats: int, peer_python: str | N
     rates = [documents / seconds for (seconds, _), _ in turns]
     yield f"ours       {_spread(rates)} documents/s, leaves {turns[0][0][1]:,}"
     if not peer_python:
-        yield "datatrove  not timed: give --peer_python, a Python that has it (pip install datatrove spacy tokenizers)"
+        yield f"datatrove  not timed: give --peer_python, a Python that has it: pip install {PEER_NEEDS}"
         return
     pairs = [(ours[0], theirs[0]) for ours, theirs in turns if theirs]
     yield f"datatrove  {_spread([documents / theirs for _, theirs in pairs])} documents/s, leaves {turns[0][1][1]:,}"

@@ -8,7 +8,7 @@ import pytest
 from data.curation.curation import Curation
 from data.curation.engine import curate
 from data.document import Document
-from data.sources import BadRecord, CuratedDocuments, JsonLines
+from data.sources import BadRecord, CuratedDocuments, JsonLines, curated
 
 
 def test_lines_keep_their_own_words(tmp_path: Path) -> None:
@@ -33,6 +33,15 @@ def test_lines_keep_their_own_words(tmp_path: Path) -> None:
     before = source.fingerprint()
     path.write_text(path.read_text() + "\n")
     assert source.fingerprint() != before
+
+
+def test_large_files_are_several_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curated, "_SHARD_BYTES", 100)
+    path = tmp_path / "large.jsonl"
+    path.write_text("".join(json.dumps({"text": f"text {i}", "id": str(i)}) + "\n" for i in range(20)))
+    source = CuratedDocuments(path)
+    assert len(source.shards()) > 3
+    assert [d.id for d in source.documents()] == [str(i) for i in range(20)]
 
 
 def test_a_curated_corpus_is_read_shard_by_shard(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ _READERS = 4
 _READ_AHEAD = 8
 # Small steps are read together, up to this many tokens and steps: a call from TensorFlow into
 # Python, and the arithmetic of a plan, cost about as much for one row as for a hundred.
-_TOKENS_TOGETHER = 1 << 17
+_TOKENS_TOGETHER = 1 << 18
 _STEPS_TOGETHER = 64
 
 

@@ -69,22 +69,23 @@ class JsonLines(Source):
         return files.fingerprint(files.find_files(self.path))
 
     def _whole(self, name: str, file: epath.Path) -> Iterator[Record]:
-        columns = Columns.of(self, os.fspath(self.path))
+        # A path of etils makes its text anew each time.
+        columns, whole = Columns.of(self, os.fspath(self.path)), str(file)
         with streams.opened(file) as stream:
             for number, line in enumerate(streams.lines(stream, self.longest), start=1):
-                if record := self._record(line, columns, f"{name}:{number}", f"{file}:{number}"):
+                if record := self._record(line, columns, f"{name}:{number}", f"{whole}:{number}"):
                     yield record
 
     def _range(self, name: str, file: epath.Path, start: int, end: int) -> Iterator[Record]:
         """The lines that begin in a range of bytes, so that each line belongs to one range."""
-        columns = Columns.of(self, os.fspath(self.path))
+        columns, whole = Columns.of(self, os.fspath(self.path)), str(file)
         before = max(start - 1, 0)
         with streams.opened(file, before) as stream:
             at = start and before + streams.pass_over(stream)
             for line in streams.lines(stream, self.longest):
                 if at >= end:
                     return
-                if record := self._record(line, columns, f"{name}@{at}", f"{file}@{at}"):
+                if record := self._record(line, columns, f"{name}@{at}", f"{whole}@{at}"):
                     yield record
                 at += line.size if isinstance(line, streams.TooLong) else len(line)
 

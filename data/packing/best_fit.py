@@ -11,6 +11,9 @@ from data.packing.kept import kept
 from data.packing.pieces import Pieces, PieceTable, cut
 from data.store import TokenStore
 
+# Part of the name under which a plan is kept: another number where the same store would be packed otherwise.
+_VERSION = 1
+
 
 @dataclass(frozen=True)
 class BestFit(Packing):
@@ -18,7 +21,7 @@ class BestFit(Packing):
 
     The plan is best-fit-decreasing over the whole corpus (Ding et al. 2024, arXiv:2404.10830), and the same in
     every epoch; the order of rows is not. It takes 12 bytes for each piece and 8 for each row, on disk and
-    mapped into memory, and some 70 bytes for each document while it is made.
+    mapped into memory, and under 70 bytes for each document while it is made (tests/data/test_packing.py).
     """
 
     @property
@@ -27,7 +30,7 @@ class BestFit(Packing):
 
     def training(self, store: TokenStore, length: int, cache: epath.Path | None = None) -> RowTable:
         check_store(self, store, length)
-        name = f"best_fit-{store.fingerprint()[:16]}-{length}"
+        name = f"best_fit{_VERSION}-{store.fingerprint()[:16]}-{length}"
         pieces = _plan(store, length) if cache is None else kept(cache / name, lambda: _plan(store, length))
         return PieceTable(store, length, pieces)
 

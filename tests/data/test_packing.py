@@ -1,5 +1,6 @@
 """Rows against slices of the stream, token by token."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -163,12 +164,24 @@ def test_natural_lengths_fill_rows_and_few_documents_are_cut() -> None:
     assert by_best_fit < by_windows / 5
 
 
+def test_planning_takes_a_few_bytes_for_each_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = np.cumsum(np.random.default_rng(0).lognormal(6, 1, 200_000).astype(np.int64) + 1)
+    store = write(tmp_path, [9])
+    monkeypatch.setattr(store, "document_ends", lambda: ends.copy())
+    tracemalloc.start()
+    try:
+        BestFit().evaluation(store, 2048)
+        assert tracemalloc.get_traced_memory()[1] / 200_000 < 70
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_plan_is_made_once(tmp_path: Path) -> None:
     store = write(tmp_path / "store", sizes(4))
     directory = epath.Path(tmp_path / "packing")
     first = read(BestFit().training(store, 16, directory), 16)
     files = sorted(path.name for path in directory.iterdir())
-    assert len(files) == 3 and all(name.startswith("best_fit-") and name.endswith(".npy") for name in files)
+    assert len(files) == 3 and all(name.startswith("best_fit1-") and name.endswith(".npy") for name in files)
     pieces = kept(directory / files[0].rsplit("-", 1)[0], lambda: pytest.fail("it was made before"))
     assert isinstance(pieces, Pieces)
     for found in (BestFit().training(store, 16, directory), BestFit().training(store, 16)):

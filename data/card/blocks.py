@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from data.audit.balance import spread
 from data.table import Table
 
 
@@ -103,7 +104,12 @@ def _balance(curation: Mapping[str, Any], name: str) -> Table:
     ordered = sorted(sums.items(), key=lambda item: (-item[1][3], -item[1][1], item[0]))
     rows = tuple((key, *entry, 100 * entry[3] / total) for key, entry in ordered)
     header = (name.capitalize(), "Documents collected", "Bytes collected", "Documents kept", "Bytes kept", "% of bytes")
-    return Table(f"By {name}", header, rows, bars="% of bytes")
+    evenness = spread(curation["kept"], name)
+    note = (
+        f"Entropy of the bytes kept: {evenness.entropy:.3f} bits, as of {evenness.effective:.2f} equal values of"
+        f" {name} (Shannon, 1948)."
+    )
+    return Table(f"By {name}", header, rows, bars="% of bytes", note=note)
 
 
 def _overview(transforms: Sequence[Mapping[str, Any]]) -> Iterator[Block]:

@@ -5,12 +5,14 @@ standard library, under the licence PSF-2.0. Files are parsed, never imported.
 """
 
 import ast
+import functools
 import hashlib
 import platform
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from data.document import Document
 from data.sources.base import Record, Shard, Source
@@ -77,8 +79,9 @@ def _topics() -> dict[str, str]:
     raise ValueError(f"{path} assigns no topics")
 
 
-def _modules() -> dict[str, Path]:
-    """The library's source files by module name, sorted."""
+@functools.cache
+def _modules() -> Mapping[str, Path]:
+    """The library's source files by module name, sorted; looked for once, since nobody installs another meanwhile."""
     library = _library()
     modules = {}
     for path in library.rglob("*.py"):
@@ -86,7 +89,7 @@ def _modules() -> dict[str, Path]:
         # Names with a dash are build products, not modules.
         if not _SKIPPED & set(parts) and all(part.isidentifier() for part in parts):
             modules[".".join(parts).removesuffix(".__init__")] = path
-    return dict(sorted(modules.items()))
+    return MappingProxyType(dict(sorted(modules.items())))
 
 
 def _docstrings(source: bytes, module: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from data.card import card_html
+from data.card.html import TABLES
 from experiments.report_chart import Level, Line, beginning, line_chart, smoothed
 from experiments.report_figures import figures, summary
 from experiments.report_record import Record, rows
@@ -50,7 +51,7 @@ def page(record: Record, title: str = "", card_link: str = "") -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{text(name)}: training run</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{text(name)}: training run</title>\n<style>{STYLE}{TABLES}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(part for part in body if part)
         + "\n</main>\n</body>\n</html>\n"
     )

@@ -7,19 +7,22 @@ from typing import Any
 from data.card.blocks import Block, Excerpts, Heading, Sentence, blocks
 from data.table import Cell, Table
 
+# What a page that holds a card among other things needs for its tables.
+TABLES = """
+caption { text-align: left; font-weight: 600; padding: .25rem 0; }
+td.bar { width: 12rem; min-width: 8rem; }
+td.bar span { display: block; height: .8em; margin-top: .35em; background: currentColor; opacity: .5; min-width: 1px; }
+"""
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 66rem; margin: 2rem auto; padding: 0 1rem;
        color: #222; background: #fff; }
 h1, h2, h3 { line-height: 1.25; margin: 2rem 0 .5rem; overflow-wrap: anywhere; }
 h3 { font-size: 1rem; font-family: ui-monospace, monospace; }
 table { border-collapse: collapse; margin: .5rem 0 1rem; max-width: 100%; }
-caption { text-align: left; font-weight: 600; padding: .25rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0;
          border-bottom: 1px solid #ddd; overflow-wrap: anywhere; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td:first-child { min-width: 8rem; }
-td.bar { width: 12rem; min-width: 8rem; }
-td.bar span { display: block; height: .8em; margin-top: .35em; background: #3b6ea5; min-width: 1px; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; font-size: .85em; }
 p.note { color: #555; font-size: .9em; margin: -.5rem 0 1rem; }
 """
@@ -31,7 +34,7 @@ def card_html(card: Mapping[str, Any]) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width">\n<title>Data card</title>\n'
-        f"<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f"<style>{_STYLE}{TABLES}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
 
 

@@ -1,6 +1,7 @@
 """The whole life of a small model in under two minutes on two CPU cores: what `make smoke` runs."""
 
 from data.curation import Clean, DeduplicateParagraphs, ExactDeduplicate, MinLength
+from data.curation.curation import Statement
 from data.recipe import Recipe
 from data.sources import PythonDocs
 from data.split import HashSplit
@@ -35,6 +36,10 @@ def experiment() -> Experiment:
             transforms=(Clean(), MinLength(40), ExactDeduplicate(), DeduplicateParagraphs()),
             split=HashSplit(0.05),
             tokenizer=SentencePiece(vocab=4096),
+            statement=Statement(
+                intended_use="First runs and tests, on any machine.",
+                gaps="Two megabytes of English technical prose: one subject and one style.",
+            ),
         ),
         batch=Batches(sequence=256, batch=2, evaluation=8),
         optimizer=Muon(iterations=3, decay=0.0, rate=2.0),

@@ -30,8 +30,11 @@ VALIDATION = "validation"
 
 
 def evaluate(opened: "OpenRun", store: "TokenStore") -> dict[str, float]:
-    """`tokens`, `bytes`, `nats_per_token`, `bits_per_byte` and `perplexity` of a model on a store."""
-    from train.evaluation import Evaluator
+    """`tokens`, `bytes`, `nats_per_token`, `bits_per_byte` and `perplexity` of a model on a store.
+
+    Bits per byte are not a number where not every token is predicted once, as with masked ones.
+    """
+    from train.evaluation import Evaluator, bits_per_byte
 
     batch = opened.experiment.batch
     # Rows do not see one another, so that their number in a batch may be what these devices need.
@@ -39,12 +42,12 @@ def evaluate(opened: "OpenRun", store: "TokenStore") -> dict[str, float]:
     batch = dataclasses.replace(batch, evaluation=-(-batch.evaluation_rows // ways) * ways)
     evaluator = Evaluator(opened.blueprint, opened.experiment.objective, opened.prepared, batch, opened.layout)
     nats, tokens = evaluator.totals(opened.weights, store)
-    loss = nats / tokens
+    loss, bits = nats / tokens, bits_per_byte(nats, tokens, [store])
     return {
         "tokens": int(tokens),
         "bytes": store.bytes,
         "nats_per_token": loss,
-        "bits_per_byte": nats / math.log(2) / store.bytes,
+        "bits_per_byte": math.nan if bits is None else bits,
         "perplexity": math.exp(loss) if loss < 700 else math.inf,
     }
 

@@ -60,6 +60,8 @@ def summary(record: Record) -> str:
     where = ", ".join(map(_device, record.environment.get("devices", ()))) or "devices unknown"
     said = f"{what} after {done}" + (f" and {count(seen)} tokens" if seen is not None else "") + f", on {where}."
     bits = record.last("eval/bits_per_byte")
+    if bits is None and (loss := record.last("eval/loss")) is not None:
+        return f"{said} On held-out text its loss is {decimals(loss)} nats a token of those that it predicts."
     if bits is None:
         return said + " It was not evaluated on held-out text."
     others = _baselines(record)

@@ -1,6 +1,7 @@
 """Validation: every held-out token once, averaged over tokens, in nats and in bits per byte of text."""
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -38,15 +39,15 @@ class Evaluator:
         self._sums = jax.jit(sums, out_shardings=layout.replicated)
 
     def __call__(self, weights: Any) -> dict[str, float]:
-        """`eval/loss` (nats a token), `eval/bits_per_byte` and `eval/tokens`; `eval/NAME/loss` of each part."""
+        """`eval/loss` (nats a token) and `eval/tokens`, `eval/NAME/loss` of each part, and `eval/bits_per_byte` where
+        every token is predicted once."""
         found = {name: self.totals(weights, store) for name, store in self._stores.items()}
         nll = math.fsum(nll for nll, _ in found.values())
         tokens = math.fsum(tokens for _, tokens in found.values())
-        return {
-            "eval/loss": nll / tokens,
-            "eval/bits_per_byte": nll / math.log(2) / sum(store.bytes for store in self._stores.values()),
-            "eval/tokens": tokens,
-        } | {f"eval/{name}/loss": part / count for name, (part, count) in found.items() if name}
+        bits = bits_per_byte(nll, tokens, self._stores.values())
+        parts = {f"eval/{name}/loss": part / count for name, (part, count) in found.items() if name}
+        whole = {} if bits is None else {"eval/bits_per_byte": bits}
+        return {"eval/loss": nll / tokens, **whole, "eval/tokens": tokens, **parts}
 
     def totals(self, weights: Any, store: TokenStore) -> tuple[float, float]:
         """The sum of the loss over a store, in nats, and the number of its tokens."""
@@ -57,3 +58,17 @@ class Evaluator:
         with active(self._layout):
             parts = [self._sums(weights, to_devices(batch, self._layout)) for batch in batches]
         return math.fsum(float(part.nll) for part in parts), math.fsum(float(part.weight) for part in parts)
+
+
+def bits_per_byte(nats: float, tokens: float, stores: Iterable[TokenStore]) -> float | None:
+    """Bits for each byte of the text, or None where not every token was predicted once, as with masked ones."""
+    stores = list(stores)
+    if tokens != sum(map(len, stores)):
+        return None
+    return nats / math.log(2) / sum(store.bytes for store in stores)
+
+
+def in_words(figures: Mapping[str, float]) -> str:
+    """The main figures of an evaluation, for people."""
+    bits = figures.get("eval/bits_per_byte")
+    return f"{figures['eval/loss']:.4f} nats a token" + (f", {bits:.4f} bits a byte" if bits is not None else "")

@@ -11,7 +11,7 @@ from sharding.host_memory import keep_freed_memory
 from sharding.hosts import is_lead
 from train.checkpoint import Checkpoints
 from train.corpus import prepare
-from train.evaluation import Evaluator
+from train.evaluation import Evaluator, in_words
 from train.experiment import Experiment
 from train.feed import abstract_batch, feed
 from train.hooks import Moment
@@ -103,8 +103,7 @@ def train(
             for hook in experiment.hooks:
                 figures |= hook.after_evaluation(moment(at))
             journal.note(at, figures)
-            nats, bits = figures["eval/loss"], figures["eval/bits_per_byte"]
-            journal.say(f"evaluate: step {at}: {nats:.4f} nats a token, {bits:.4f} bits a byte")
+            journal.say(f"evaluate: step {at}: {in_words(figures)}")
 
         # Compile: once, ahead of the first step.
         if start < experiment.steps:

@@ -16,7 +16,7 @@ from etils import epath
 from train.digest import digest
 from train.state import TrainState
 
-FORMAT = 2
+FORMAT = 3
 _STATE, _NOTE = "state", "note"
 
 
@@ -45,7 +45,7 @@ class Checkpoints:
         step = int(state.step)
         if step in self._manager.all_steps():
             return
-        note = {"format": FORMAT, "digest": [int(part) for part in jax.tree.leaves(self._digest(state))]}
+        note = {"format": FORMAT, "digest": digests(self._digest(state))}
         with _told(self._directory):
             self._manager.save(
                 step, args=ocp.args.Composite(state=ocp.args.StandardSave(_tree(state)), note=ocp.args.JsonSave(note))
@@ -100,9 +100,14 @@ class Checkpoints:
         check_format(note)
         read = self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(_tree(abstract))))
         state = TrainState(**read[_STATE])
-        if [int(part) for part in jax.tree.leaves(self._digest(state))] != note["digest"]:
+        if digests(self._digest(state)) != note["digest"]:
             raise ValueError("its numbers are not those that were saved")
         return state
+
+
+def digests(state: TrainState) -> dict[str, list[int]]:
+    """The digests of a state's leaves, by field."""
+    return {field: [int(leaf) for leaf in jax.tree.leaves(tree)] for field, tree in state._asdict().items()}
 
 
 def check_format(note: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """The training loop, in the order in which a run lives."""
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,14 +12,14 @@ from train.checkpoint import Checkpoints
 from train.corpus import prepare
 from train.evaluation import Evaluator, in_words
 from train.experiment import Experiment
-from train.feed import abstract_batch, feed
+from train.feed import feed
 from train.hooks import Moment
 from train.interrupt import Interrupt
 from train.journal import Journal
 from train.meters import Throughput, peak_memory
+from train.program import Programs
 from train.run_directory import RunDirectory
 from train.state import Blueprint, abstract_state, fresh_state
-from train.step import compile_step, make_step
 
 
 def train(
@@ -66,17 +65,10 @@ def train(
     # Model and optimizer: known by shape first, so that a checkpoint goes straight to its place.
     blueprint = Blueprint(experiment.model)
     schedule = experiment.schedule.over(experiment.steps)
-    optimizer = experiment.optimizer.transform(schedule, blueprint.matrices())
-    abstract = abstract_state(blueprint, optimizer, layout)
-    flops = experiment.model.flops_per_token(batch.sequence)
-    mesh = " x ".join(f"{axis} {size}" for axis, size in layout.mesh.shape.items())
-    skipped = experiment.model.skipped(batch.sequence)
-    say(
-        f"model: {blueprint.count():,} weights, {flops:,.0f} FLOPs a token, {skipped:.0%} of attention's blocks "
-        f"skipped, on {mesh} ({layout.platform})"
-    )
-    for note in blueprint.undivided(layout):
-        say(f"model: kept whole on every device: {note}")
+    optimizer = experiment.optimizer.transform(schedule, blueprint.table)
+    abstract = abstract_state(blueprint, optimizer, layout, experiment.objective)
+    for line in blueprint.told(layout, batch.sequence):
+        say(f"model: {line}")
 
     # State: the newest whole checkpoint, or a fresh one.
     if lead:
@@ -84,43 +76,40 @@ def train(
     checkpoints = Checkpoints(run.checkpoints, cadence.keep, say)
     state = checkpoints.restore(abstract)
     if state is None:
-        state = fresh_state(blueprint, optimizer, layout, experiment.seed)
+        state = fresh_state(blueprint, optimizer, layout, experiment.seed, experiment.objective)
     start = int(state.step)
     if start:
         say(f"resume: step {start} of {experiment.steps}, from {run.checkpoints / str(start)}")
     evaluator = Evaluator(blueprint, experiment.objective, prepared, batch, layout)
-    throughput = Throughput(batch.tokens, flops)
+    throughput = Throughput(batch.tokens, experiment.model.flops_per_token(batch.sequence))
 
     with Interrupt() as interrupt, Journal(run, start, experiment.steps, throughput, lead) as journal:
 
+        def weights() -> Any:
+            return experiment.optimizer.evaluated(state.optimizer, state.weights)
+
         def moment(at: int) -> Moment:
             return Moment(
-                experiment, run, prepared, lambda: blueprint.model(state.weights), at, journal.latest, journal.say
+                experiment, run, prepared, lambda: blueprint.model(weights()), at, journal.latest, journal.say
             )
 
         def evaluate(at: int) -> None:
-            figures = evaluator(state.weights) | reading.account.figures(at)
+            figures = evaluator(weights()) | reading.account.figures(at)
             for hook in experiment.hooks:
                 figures |= hook.after_evaluation(moment(at))
             journal.note(at, figures)
             journal.say(f"evaluate: step {at}: {in_words(figures)}")
 
-        # Compile: once, ahead of the first step.
+        # Compile: ahead of the first step.
+        programs = Programs(experiment, blueprint, optimizer, schedule, abstract, layout)
         if start < experiment.steps:
-            began = time.perf_counter()
-            step = make_step(
-                blueprint, experiment.objective, optimizer, schedule,
-                seed=experiment.seed, accumulate=batch.accumulate,
-            )
-            rows = abstract_batch(batch.form.fields, batch.batch, layout)
-            compiled = compile_step(step, abstract, rows, layout)
-            compile_seconds = time.perf_counter() - began
-            journal.say(f"compile: {compile_seconds:.1f} s")
+            programs.at(start)
+            journal.say(f"compile: {programs.seconds:.1f} s")
 
         # Steps, and what is due between them.
-        batches = feed(reading.pipeline.from_step(start), layout)
+        batches = feed(reading.pipeline.from_step(int(state.position)), layout)
         for at in range(start + 1, experiment.steps + 1):
-            state, metrics = compiled(state, next(batches))
+            state, metrics = programs.at(at - 1)(state, next(batches))
             # Read once: Ctrl-C may come at any moment, and what is due must not change half-way.
             stopping = interrupt.asked and at < experiment.steps
             ending = stopping or at == experiment.steps
@@ -141,7 +130,7 @@ def train(
         # Finish: everything is on disk before anything is said to be.
         checkpoints.close()
         if start < experiment.steps:
-            once = {"perf/compile_seconds": compile_seconds, "perf/peak_memory_bytes": float(peak_memory())}
+            once = {"perf/compile_seconds": programs.seconds, "perf/peak_memory_bytes": float(peak_memory())}
             journal.note(experiment.steps, once)
         for hook in experiment.hooks:
             hook.at_end(moment(experiment.steps))

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from sharding.axes import BUCKETS, EXPERTS, HEADS, KV_HEADS, LABELS, LAYERS, POSITION, TYPES, VOCAB
-from train.optimizer import Matrix, Optimizer
+from sharding.axes import BUCKETS, HEADS, KV_HEADS, LABELS, POSITION, TYPES, VOCAB
+from train.optimizer import Optimizer, clipped, decayed, learning, masked_out
+from train.weights import Weight
 
 # Coefficients of the odd polynomials that bring singular values near 1, one after the other; the last ones serve
 # when fewer are wanted (Ahn 2025, arXiv:2504.05295).
@@ -56,31 +57,30 @@ class Muon(Optimizer):
         if not 1 <= self.iterations <= len(_POLYNOMIALS):
             raise ValueError(f"Muon.iterations is {self.iterations}; it is 1 to {len(_POLYNOMIALS)}")
 
-    def transform(self, schedule: optax.Schedule, matrices: Any) -> optax.GradientTransformation:
+    def transform(self, schedule: optax.Schedule, weights: Any) -> optax.GradientTransformation:
         """Clip; orthogonalised momentum and decay, or Adam; learning rate."""
 
         def orthogonalised(updates: Any, _: Any) -> Any:
-            return jax.tree.map(self._step, updates, matrices, is_leaf=_others)
+            return jax.tree.map(self._step, updates, weights, is_leaf=masked_out)
 
+        hidden = jax.tree.map(is_hidden, weights)
+        of_blocks = jax.tree.map(lambda w, inside: w if inside else dataclasses.replace(w, decay=0.0), weights, hidden)
         parts = {
-            True: optax.chain(
-                optax.trace(self.momentum, nesterov=True),
-                optax.stateless(orthogonalised),
-                optax.add_decayed_weights(self.decay),
-            ),
+            True: optax.chain(optax.trace(self.momentum, nesterov=True), optax.stateless(orthogonalised)),
             False: optax.chain(optax.scale_by_adam(self.b1, self.b2, self.eps), optax.scale(self.rate)),
         }
         return optax.chain(
-            optax.clip_by_global_norm(self.clip) if self.clip else optax.identity(),
-            optax.partition(parts, jax.tree.map(_hidden, matrices)),
-            optax.scale_by_learning_rate(schedule),
+            clipped(self.clip),
+            optax.partition(parts, hidden),
+            decayed(self.decay, of_blocks),
+            learning(schedule, weights),
         )
 
-    def _step(self, momentum: Any, matrix: Matrix) -> Any:
-        if _others(momentum):
+    def _step(self, momentum: Any, weight: Weight) -> Any:
+        if masked_out(momentum):
             return momentum
-        axes, shape = matrix.axes, momentum.shape
-        stack = shape[: sum(axis in (LAYERS, EXPERTS) for axis in axes[:-2])]
+        axes, shape = weight.axes, momentum.shape
+        stack = shape[: weight.stacked]
         # Heads and their features are one side of a matrix, the last or the first.
         leading = axes[len(stack)] in (HEADS, KV_HEADS)
         flat = (*stack, -1, shape[-1]) if leading else (*stack, shape[len(stack)], -1)
@@ -103,10 +103,6 @@ def orthogonal(x: Float[Array, "*stack rows columns"], iterations: int) -> Float
     return x if wide else jnp.swapaxes(x, -1, -2)
 
 
-def _hidden(matrix: Matrix) -> bool:
-    return bool(matrix) and not {VOCAB, POSITION, TYPES, BUCKETS, LABELS} & set(matrix.axes)
-
-
-def _others(node: Any) -> bool:
-    # What stands, in a partition, for weights that are another part's.
-    return isinstance(node, optax.MaskedNode)
+def is_hidden(weight: Weight) -> bool:
+    """Whether a weight is a matrix inside the blocks, rather than a table, an unembedding, or a vector."""
+    return weight.matrix and not {VOCAB, POSITION, TYPES, BUCKETS, LABELS} & set(weight.axes)

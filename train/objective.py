@@ -2,13 +2,11 @@
 
 import abc
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
-
-from model.transformer import DecoderLM
 
 Batch = dict[str, Array]
 
@@ -34,8 +32,20 @@ class Objective(abc.ABC):
     """What a model is trained to do with a batch."""
 
     @abc.abstractmethod
-    def sums(self, model: DecoderLM, batch: Batch, dropout_key: Array | None) -> Sums:
+    def sums(self, model: Any, batch: Batch, dropout_key: Array | None) -> Sums:
         """Sums over a batch; nothing is dropped without a key."""
+
+    def start(self) -> Any:
+        """What the objective keeps from step to step, before the first: a tree of arrays; {} for most."""
+        return {}
+
+    def weighed(self, batch: Batch, kept: Any) -> Batch:
+        """The batch as it is learnt from in training, by what is kept; evaluation takes it as it is."""
+        return batch
+
+    def moved(self, kept: Any, batch: Batch, total: Sums) -> Any:
+        """What is kept after a step, from the step's batch and its sums."""
+        return kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +58,7 @@ class CausalLM(Objective):
 
     z_loss: float = 0.0
 
-    def sums(self, model: DecoderLM, batch: Batch, dropout_key: Array | None) -> Sums:
+    def sums(self, model: Any, batch: Batch, dropout_key: Array | None) -> Sums:
         """Cross-entropy of `targets`, weighted by `weights`, and for each token what routers add."""
         outputs = model.outputs(batch["inputs"], batch.get("positions"), batch.get("segment_ids"), dropout_key)
         nll, log_z = cross_entropy(outputs.logits, batch["targets"])

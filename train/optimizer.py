@@ -2,22 +2,29 @@
 
 import abc
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
+import jax
 import optax
-
-from sharding.axes import EXPERTS, HEAD_DIM, LAYERS
-
-Axes = dict[tuple[str, ...], tuple[str, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer(abc.ABC):
-    """How gradients become updates."""
+    """How gradients become updates.
+
+    Attributes:
+      averages: whether the weights to evaluate, to sample from and to publish are others than those that learn.
+    """
+
+    averages: ClassVar[bool] = False
 
     @abc.abstractmethod
-    def transform(self, schedule: optax.Schedule, matrices: Any) -> optax.GradientTransformation:
-        """The transformation. `matrices` is a tree like the weights, of `Matrix`: true where a weight is a matrix."""
+    def transform(self, schedule: optax.Schedule, weights: Any) -> optax.GradientTransformation:
+        """The transformation. `weights` is a tree like the weights, of `train.weights.Weight`."""
+
+    def evaluated(self, kept: Any, weights: Any) -> Any:
+        """The weights to evaluate, from what the transformation keeps and the weights that learn."""
+        return weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,33 +45,44 @@ class AdamW(Optimizer):
     decay: float = 0.1
     clip: float = 1.0
 
-    def transform(self, schedule: optax.Schedule, matrices: Any) -> optax.GradientTransformation:
+    def transform(self, schedule: optax.Schedule, weights: Any) -> optax.GradientTransformation:
         """Clip, Adam, decay, learning rate."""
         return optax.chain(
-            optax.clip_by_global_norm(self.clip) if self.clip else optax.identity(),
+            clipped(self.clip),
             optax.scale_by_adam(self.b1, self.b2, self.eps),
-            optax.add_decayed_weights(self.decay, mask=matrices),
-            optax.scale_by_learning_rate(schedule),
+            decayed(self.decay, weights),
+            learning(schedule, weights),
         )
 
 
-def is_matrix(axes: tuple[str, ...]) -> bool:
-    """Whether a weight with these logical axes multiplies activations, or is a table of vectors.
-
-    In front, layers and experts only stack weights, and heads with their features are one axis: biases of heads
-    are vectors. Behind, experts are what a router's matrix gives logits of.
-    """
-    own = [axis for i, axis in enumerate(axes) if axis not in (LAYERS, EXPERTS) or set(axes[:i]) - {LAYERS}]
-    if HEAD_DIM in own and len(own) > 1:
-        own.remove(HEAD_DIM)
-    return len(own) >= 2
+def clipped(norm: float) -> optax.GradientTransformation:
+    """Gradients scaled down to this global norm; 0 leaves them."""
+    return optax.clip_by_global_norm(norm) if norm else optax.identity()
 
 
-@dataclasses.dataclass(frozen=True)
-class Matrix:
-    """The logical axes of a weight, as a leaf of a tree that is true where `is_matrix` is."""
+def decayed(decay: float, weights: Any) -> optax.GradientTransformation:
+    """Adds `decay` times each weight to its update, as strongly as the weight is to be decayed."""
+    shares = jax.tree.map(lambda weight: weight.decay_share, weights)
+    if not decay or not any(jax.tree.leaves(shares)):
+        return optax.identity()
+    if set(jax.tree.leaves(shares)) <= {0.0, 1.0}:
+        return optax.add_decayed_weights(decay, mask=jax.tree.map(bool, shares))
 
-    axes: tuple[str, ...]
+    def added(updates: Any, params: Any) -> Any:
+        return jax.tree.map(lambda u, w, share: u + decay * share * w, updates, params, shares)
 
-    def __bool__(self) -> bool:
-        return is_matrix(self.axes)
+    return optax.stateless(added)
+
+
+def learning(schedule: optax.Schedule, weights: Any) -> optax.GradientTransformation:
+    """Updates times the learning rate, and times the multiplier of each weight, downhill."""
+    rates = jax.tree.map(lambda weight: weight.rate, weights)
+    if set(jax.tree.leaves(rates)) <= {1.0}:
+        return optax.scale_by_learning_rate(schedule)
+    multiplied = optax.stateless(lambda updates, _: jax.tree.map(lambda u, rate: u * rate, updates, rates))
+    return optax.chain(multiplied, optax.scale_by_learning_rate(schedule))
+
+
+def masked_out(node: Any) -> bool:
+    """Whether a node of a tree stands, in a partition of an optimizer, for a weight that is another part's."""
+    return isinstance(node, optax.MaskedNode)

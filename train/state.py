@@ -1,5 +1,6 @@
 """The state of training, and how it comes to lie on the devices."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +13,8 @@ from model.parameters import logical_axes
 from model.transformer import DecoderLM, TransformerConfig
 from sharding.axes import active
 from sharding.placement import Layout
-from train.optimizer import Matrix
+from train.objective import Objective
+from train.weights import Weight
 
 
 class TrainState(NamedTuple):
@@ -20,13 +22,17 @@ class TrainState(NamedTuple):
 
     Attributes:
       step: steps done.
+      position: units of data read or passed over; the next step reads from here on.
       weights: nested dictionary of arrays.
       optimizer: what optax keeps.
+      objective: what the objective keeps from step to step; {} for most.
     """
 
     step: Int[Array, ""]
+    position: Int[Array, ""]
     weights: Any
     optimizer: Any
+    objective: Any
 
 
 class Blueprint:
@@ -54,9 +60,14 @@ class Blueprint:
         """Fresh weights."""
         return nnx.to_pure_dict(nnx.state(DecoderLM(self.config, nnx.Rngs(params=key))))
 
-    def matrices(self) -> Any:
-        """Tree like the weights, of `Matrix`: true where a weight is one."""
-        return jax.tree.map(lambda names: Matrix(names.axes), self.axes)
+    @property
+    def table(self) -> Any:
+        """Tree like the weights, of `Weight`: what an optimizer may know of each."""
+
+        def entry(path: tuple[Any, ...], names: Names, leaf: jax.ShapeDtypeStruct) -> Weight:
+            return Weight(keys(path), names.axes, leaf.shape)
+
+        return jax.tree.map_with_path(entry, self.axes, self.shapes)
 
     def count(self) -> int:
         """Number of weights."""
@@ -65,6 +76,16 @@ class Blueprint:
     def shardings(self, layout: Layout) -> Any:
         """Tree like the weights, of shardings."""
         return jax.tree.map(lambda names, leaf: layout.weight(names.axes, leaf.shape), self.axes, self.shapes)
+
+    def told(self, layout: Layout, sequence: int) -> Iterator[str]:
+        """Lines on the model for people: its size and cost, where it lies, and what the placement cannot divide."""
+        mesh = " x ".join(f"{axis} {size}" for axis, size in layout.mesh.shape.items())
+        yield (
+            f"{self.count():,} weights, {self.config.flops_per_token(sequence):,.0f} FLOPs a token, "
+            f"{self.config.skipped(sequence):.0%} of attention's blocks skipped, on {mesh} ({layout.platform})"
+        )
+        for note in self.undivided(layout):
+            yield f"kept whole on every device: {note}"
 
     def undivided(self, layout: Layout) -> list[str]:
         """Sentences on weights that the placement would shard and cannot."""
@@ -87,8 +108,13 @@ def keys(path: tuple[Any, ...]) -> tuple[str, ...]:
     return tuple(str(getattr(part, "key", getattr(part, "name", getattr(part, "idx", part)))) for part in path)
 
 
-def abstract_state(blueprint: Blueprint, optimizer: optax.GradientTransformation, layout: Layout) -> TrainState:
-    """The state as shapes with shardings. What the optimizer keeps of a weight lies where the weight lies."""
+def abstract_state(
+    blueprint: Blueprint, optimizer: optax.GradientTransformation, layout: Layout, objective: Objective | None = None
+) -> TrainState:
+    """The state as shapes with shardings. What the optimizer keeps of a weight lies where the weight lies.
+
+    What `objective` keeps lies whole on every device; without one nothing is kept.
+    """
     shardings = blueprint.shardings(layout)
     kept = optax.tree.map_params(
         optimizer,
@@ -99,20 +125,27 @@ def abstract_state(blueprint: Blueprint, optimizer: optax.GradientTransformation
         # A part of an optimizer that is for other weights keeps nothing of this one.
         is_leaf=lambda node: isinstance(node, optax.MaskedNode),
     )
-    step = jax.ShapeDtypeStruct((), jnp.int32, sharding=layout.replicated)
-    return TrainState(step, jax.tree.map(_placed, blueprint.shapes, shardings), kept)
+    count = jax.ShapeDtypeStruct((), jnp.int32, sharding=layout.replicated)
+    weighing = {} if objective is None else jax.eval_shape(objective.start)
+    weighing = jax.tree.map(lambda leaf: _placed(leaf, layout.replicated), weighing)
+    return TrainState(count, count, jax.tree.map(_placed, blueprint.shapes, shardings), kept, weighing)
 
 
 def fresh_state(
-    blueprint: Blueprint, optimizer: optax.GradientTransformation, layout: Layout, seed: int
+    blueprint: Blueprint,
+    optimizer: optax.GradientTransformation,
+    layout: Layout,
+    seed: int,
+    objective: Objective | None = None,
 ) -> TrainState:
     """The state before the first step, made in place on the devices; the same on any layout."""
 
     def make(key: Array) -> TrainState:
         weights = blueprint.weights(key)
-        return TrainState(jnp.zeros((), jnp.int32), weights, optimizer.init(weights))
+        zero = jnp.zeros((), jnp.int32)
+        return TrainState(zero, zero, weights, optimizer.init(weights), {} if objective is None else objective.start())
 
-    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract_state(blueprint, optimizer, layout))
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract_state(blueprint, optimizer, layout, objective))
     with active(layout):
         return jax.jit(make, out_shardings=shardings)(jax.random.key(seed))
 

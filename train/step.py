@@ -1,6 +1,6 @@
 """The training step: a pure function from (state, batch) to (state, metrics)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ from sharding.placement import Layout
 from train.balance import balanced, router_metrics
 from train.digest import digest
 from train.objective import Batch, Objective, Sums
+from train.probe import Probe, Seen
 from train.state import Blueprint, TrainState
 
 Metrics = dict[str, Array]
@@ -27,13 +28,16 @@ def make_step(
     *,
     seed: int,
     accumulate: int = 1,
+    units: int = 1,
+    probes: Sequence[Probe] = (),
 ) -> Step:
-    """The training step. Randomness is a function of (seed, step) alone.
+    """The training step. Randomness is a function of (seed, step) alone; data move on by `units`.
 
     The loss is the mean over the batch's tokens, however it is cut into `accumulate` micro-batches. What routers
     add to it is taken over each micro-batch; the biases that they are balanced by move by the whole batch.
     """
     dropout = blueprint.config.dropout
+    table = blueprint.table if probes else None
 
     def sums(weights: Any, batch: Batch, key: Array) -> tuple[Array, Sums]:
         result = objective.sums(blueprint.model(weights), batch, key if dropout else None)
@@ -41,24 +45,31 @@ def make_step(
 
     gradient = jax.grad(sums, has_aux=True)
 
-    def accumulated(weights: Any, batch: Batch, key: Array) -> tuple[Any, Sums]:
-        if accumulate == 1:
-            return gradient(weights, batch, key)
+    def one(weights: Any, batch: Batch, key: Array) -> tuple[Any, Sums, Array]:
+        found, total = gradient(weights, batch, key)
+        # Only probes ask for it, and what nobody asks for XLA leaves out.
+        square = optax.tree.norm(found, squared=True) / jnp.square(jnp.maximum(total.weight, 1e-30))
+        return found, total, square / accumulate
 
-        def micro(carry: tuple[Any, Sums], part: tuple[Batch, Array]) -> tuple[tuple[Any, Sums], None]:
-            return jax.tree.map(jnp.add, carry, gradient(weights, part[0], part[1])), None
+    def accumulated(weights: Any, batch: Batch, key: Array) -> tuple[Any, Sums, Array]:
+        if accumulate == 1:
+            return one(weights, batch, key)
+
+        def micro(carry: tuple[Any, Sums, Array], part: tuple[Batch, Array]) -> tuple[tuple[Any, Sums, Array], None]:
+            return jax.tree.map(jnp.add, carry, one(weights, part[0], part[1])), None
 
         # Row r goes to micro-batch r mod accumulate: each device keeps its own rows.
         parts = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, accumulate, *x.shape[1:]), 1, 0), batch)
         zero = jax.tree.map(lambda w: jnp.zeros(w.shape, jnp.float32), weights)
         figures = jax.eval_shape(sums, weights, jax.tree.map(lambda x: x[0], parts), key)[1].figures
         scalars = (jnp.zeros((), jnp.float32) for _ in range(3))
-        start = (zero, Sums(*scalars, jax.tree.map(lambda f: jnp.zeros(f.shape, f.dtype), figures)))
+        nothing = Sums(*scalars, jax.tree.map(lambda f: jnp.zeros(f.shape, f.dtype), figures))
+        start = (zero, nothing, jnp.zeros((), jnp.float32))
         return jax.lax.scan(micro, start, (parts, jax.random.split(key, accumulate)))[0]
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
-        gradients, total = accumulated(state.weights, batch, key)
+        gradients, total, micro_square = accumulated(state.weights, objective.weighed(batch, state.objective), key)
         # A batch of padding alone changes nothing, instead of turning everything into NaN.
         count = jnp.maximum(total.weight, 1e-30)
         gradients = jax.tree.map(lambda g: g / count, gradients)
@@ -74,10 +85,14 @@ def make_step(
             "train/batch": digest(batch["targets"]),
             **router_metrics(figures),
         }
+        seen = Seen(table, state.weights, gradients, updates, batch, total, micro_square)
+        for probe in probes:
+            metrics |= probe.measured(seen)
         weights = optax.apply_updates(state.weights, updates)
         if figures:
             weights = balanced(weights, figures, blueprint.config)
-        return TrainState(state.step + 1, weights, kept), metrics
+        weighing = objective.moved(state.objective, batch, total)
+        return TrainState(state.step + 1, state.position + units, weights, kept, weighing), metrics
 
     return step
 

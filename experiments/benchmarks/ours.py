@@ -50,7 +50,7 @@ def main() -> None:
     layout = DataParallel().on(jax.devices()[:1])
     blueprint = Blueprint(model_of(shape))
     schedule = WarmupCosine(peak=1e-3, warmup=100).over(100_000)
-    optimizer = AdamW().transform(schedule, blueprint.matrices())
+    optimizer = AdamW().transform(schedule, blueprint.table)
     rows = abstract_batch(NextToken().fields(shape.context), shape.batch, layout)
     step = make_step(blueprint, CausalLM(), optimizer, schedule, seed=0)
     compiled = compile_step(step, abstract_state(blueprint, optimizer, layout), rows, layout)

@@ -39,7 +39,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_there_is_an_example_of_each_kind() -> None:
     assert [name for name, _, _ in EXAMPLES] == [
-        "kerple.py", "even_distance.py", "lion.py", "sqlite_notes.py", "wider.py",
+        "kerple.py", "even_distance.py", "sign_momentum.py", "sqlite_notes.py", "wider.py",
     ]
 
 

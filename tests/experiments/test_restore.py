@@ -37,7 +37,7 @@ def damage(path, step: int) -> None:
 def test_the_weights_are_those_that_training_restores(trained) -> None:
     experiment, layout = trained.experiment, trained.experiment.placement.on()
     blueprint = Blueprint(experiment.model)
-    optimizer = experiment.optimizer.transform(experiment.schedule.over(experiment.steps), blueprint.matrices())
+    optimizer = experiment.optimizer.transform(experiment.schedule.over(experiment.steps), blueprint.table)
     state = Checkpoints(open_run(trained.path).run.checkpoints, 2).restore(
         abstract_state(blueprint, optimizer, layout)
     )
@@ -115,13 +115,13 @@ def test_another_format_is_refused_by_its_number(copy) -> None:
     said: list[str] = []
     with pytest.raises(ValueError, match="none of the 2 checkpoints"):
         open_run(copy, log=said.append)
-    assert all("it has format 1, and this version reads 2" in line for line in said) and len(said) == 2
+    assert all("it has format 1, and this version reads 3" in line for line in said) and len(said) == 2
 
 
 def test_numbers_other_than_those_saved_are_noticed(copy) -> None:
     note = copy / "checkpoints" / "4" / "note" / "metadata"
     stored = json.loads(note.read_text())
-    stored["digest"][1] ^= 1
+    stored["digest"]["weights"][0] ^= 1
     note.write_text(json.dumps(stored))
     said: list[str] = []
     assert open_run(copy, log=said.append).step == 2

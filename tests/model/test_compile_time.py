@@ -51,7 +51,7 @@ rows = layout.mesh.size
 def seconds(layers):
     blueprint = Blueprint(TransformerConfig(layers, width, 2 * width, attention, GatedMLP(3 * width)))
     schedule = WarmupCosine(peak=1e-3, warmup=10).over(100)
-    optimizer = AdamW().transform(schedule, blueprint.matrices())
+    optimizer = AdamW().transform(schedule, blueprint.table)
     state = abstract_state(blueprint, optimizer, layout)
     step = make_step(blueprint, CausalLM(), optimizer, schedule, seed=0)
     batch = abstract_batch(NextToken().fields(max(64, width // 2)), rows, layout)

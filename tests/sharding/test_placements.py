@@ -84,12 +84,12 @@ def stepped(case: str, name: str | None) -> tuple[Any, Any, Any, Any]:
     blueprint = Blueprint(config)
     optimizer = optax.chain(
         optax.trace(0.0),  # keeps the gradient as it came
-        OPTIMIZER.transform(optax.constant_schedule(0.1), blueprint.matrices()),
+        OPTIMIZER.transform(optax.constant_schedule(0.1), blueprint.table),
     )
     weights = jax.tree.map(jnp.asarray, initial(case))
     abstract = abstract_state(blueprint, optimizer, layout)
     state = jax.device_put(
-        type(abstract)(jnp.zeros((), jnp.int32), weights, optimizer.init(weights)),
+        type(abstract)(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32), weights, optimizer.init(weights), {}),
         jax.tree.map(lambda leaf: leaf.sharding, abstract),
     )
     data = jax.device_put(batch(), layout.batch)
@@ -186,7 +186,7 @@ def test_fresh_weights_are_the_same_on_any_layout() -> None:
         ODD, attention=attention, feedforward=MLP(24), tie_embeddings=True, layers=1
     )
     blueprint = Blueprint(config)
-    optimizer = AdamW().transform(optax.constant_schedule(0.1), blueprint.matrices())
+    optimizer = AdamW().transform(optax.constant_schedule(0.1), blueprint.table)
     layouts = [DataParallel().on(jax.devices()[:1]), PLACEMENTS["tensor 4"][0].on()]
     one, sharded = (fresh_state(blueprint, optimizer, layout, seed=5) for layout in layouts)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(sharded), strict=True):

@@ -25,7 +25,7 @@ def test_config_fits_its_pod(name: str, topology: str) -> None:
     experiment.divided_by(experiment.placement.batch_divisor(layout.mesh.size))
     blueprint = Blueprint(experiment.model)
     schedule = experiment.schedule.over(experiment.steps)
-    optimizer = experiment.optimizer.transform(schedule, blueprint.matrices())
+    optimizer = experiment.optimizer.transform(schedule, blueprint.table)
     state = abstract_state(blueprint, optimizer, layout)
     batch = experiment.batch
     step = make_step(

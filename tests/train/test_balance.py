@@ -52,10 +52,10 @@ def batch(rows: int = 32, ragged: bool = False) -> dict[str, np.ndarray]:
 def stepper(balance: Balance, accumulate: int = 1, z_loss: float = 0.0) -> tuple[Any, TrainState]:
     blueprint = Blueprint(decoder(balance, z_loss))
     rate = optax.constant_schedule(0.02)
-    optimizer = AdamW(decay=0.5).transform(rate, blueprint.matrices())
+    optimizer = AdamW(decay=0.5).transform(rate, blueprint.table)
     step = make_step(blueprint, CausalLM(), optimizer, rate, seed=0, accumulate=accumulate)
     weights = jax.jit(blueprint.weights, compiler_options=QUICK)(jax.random.key(1))
-    state = TrainState(jnp.zeros((), jnp.int32), weights, optimizer.init(weights))
+    state = TrainState(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32), weights, optimizer.init(weights), {})
     return jax.jit(step, compiler_options=QUICK), state
 
 

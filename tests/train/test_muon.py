@@ -14,8 +14,8 @@ from model.transformer import TransformerConfig
 from sharding.placement import Placement
 from sharding.placements import DataParallel, FullySharded, TensorParallel
 from train.muon import Muon, orthogonal
-from train.optimizer import Matrix
 from train.state import Blueprint, abstract_state
+from train.weights import Weight
 
 QUICK = {"xla_backend_optimization_level": 0}
 POLYNOMIALS = ((3.7418, -5.5913, 2.3037), (2.8769, -3.1427, 1.2046), (2.8366, -3.0525, 1.2012))
@@ -63,9 +63,9 @@ def test_muon_is_its_formula() -> None:
     rng = np.random.default_rng(0)
     weights = {k: rng.normal(size=shape) for k, (_, shape, _) in WEIGHTS.items()}
     gradients = [{k: 0.1 * rng.normal(size=w.shape) for k, w in weights.items()} for _ in range(4)]
-    matrices = {k: Matrix(axes) for k, (axes, _, _) in WEIGHTS.items()}
+    table = {k: Weight((k,), axes, shape) for k, (axes, shape, _) in WEIGHTS.items()}
     spec = Muon(momentum=0.9, iterations=3, decay=0.3, b1=0.8, b2=0.9, eps=1e-3, rate=2.0, clip=0.0)
-    optimizer = spec.transform(lambda step: 0.1 / (step + 1), matrices)
+    optimizer = spec.transform(lambda step: 0.1 / (step + 1), table)
     found = {k: jnp.asarray(w, jnp.float32) for k, w in weights.items()}
     state = optimizer.init(found)
     update = jax.jit(optimizer.update)
@@ -89,14 +89,14 @@ def test_five_iterations_are_nearly_orthogonal(shape: tuple[int, ...]) -> None:
 
 def test_clips_by_global_norm() -> None:
     # The first step does not depend on the size of a gradient, later ones on the sizes relative to each other.
-    matrices = {"up": Matrix(("embed", "mlp"))}
+    table = {"up": Weight(("up",), ("embed", "mlp"), (3, 4))}
     weights = {"up": jnp.zeros((3, 4))}
     small = {"up": jnp.eye(3, 4)}
     large = {"up": 100 * jnp.arange(12.0).reshape(3, 4)}
     norm = float(optax.global_norm(large))
 
     def second(clip: float, gradient: dict[str, jax.Array]) -> jax.Array:
-        optimizer = Muon(clip=clip).transform(lambda step: 1.0, matrices)
+        optimizer = Muon(clip=clip).transform(lambda step: 1.0, table)
         _, state = optimizer.update(small, optimizer.init(weights), weights)
         return optimizer.update(gradient, state, weights)[0]["up"]
 
@@ -111,7 +111,7 @@ def stepped(placement: Placement | None) -> list[np.ndarray]:
     layout = DataParallel().on(jax.devices()[:1]) if placement is None else placement.on()
     config = TransformerConfig(layers=2, embed=16, vocab=32, attention=Attention(4, kv_heads=2), feedforward=MLP(24))
     blueprint = Blueprint(config)
-    optimizer = Muon(iterations=1).transform(optax.constant_schedule(0.1), blueprint.matrices())
+    optimizer = Muon(iterations=1).transform(optax.constant_schedule(0.1), blueprint.table)
     rng = np.random.default_rng(2)
     weights, gradients = (
         jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), blueprint.shapes) for _ in range(2)

@@ -31,7 +31,7 @@ def by_path(tree) -> dict[str, np.ndarray]:
 def test_count_and_matrices(blueprint: Blueprint) -> None:
     layer = 40 * 10 * (4 + 2 + 2 + 4) + 2 * 10 + 2 * 40 * 64 + 4 * 40
     assert blueprint.count() == 3 * layer + 2 * 50 * 40 + 16 * 40 + 2 * 40
-    vectors = {path for path, matrix in by_path(blueprint.matrices()).items() if not matrix}
+    vectors = {path for path, weight in by_path(blueprint.table).items() if not weight.matrix}
     assert vectors == {
         "final_norm.scale", "final_norm.bias",
         "blocks.0.norms.before0.scale", "blocks.0.norms.before0.bias",

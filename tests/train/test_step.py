@@ -13,8 +13,10 @@ from train.objective import Objective, Sums
 from train.optimizer import AdamW
 from train.state import Blueprint, TrainState
 from train.step import make_step
+from train.weights import Weight
 
 ROWS, SEQ, FEATURES = 8, 3, 4
+TABLE = {"w": Weight(("w",), ("embed", "mlp"), (FEATURES,)), "b": Weight(("b",), ("mlp",), (1,))}
 
 
 class Line(Blueprint):
@@ -53,7 +55,8 @@ def batch(seed: int = 0) -> dict[str, np.ndarray]:
 
 def fresh(optimizer: optax.GradientTransformation) -> TrainState:
     weights = {"w": jnp.arange(1.0, 1 + FEATURES), "b": jnp.array([0.5])}
-    return TrainState(jnp.zeros((), jnp.int32), weights, optimizer.init(weights))
+    zero = jnp.zeros((), jnp.int32)
+    return TrainState(zero, zero, weights, optimizer.init(weights), {})
 
 
 def rate(step: Any) -> Any:
@@ -63,7 +66,7 @@ def rate(step: Any) -> Any:
 @pytest.mark.parametrize("accumulate", [1, 2, 4, 8])
 def test_steps_are_those_of_numpy_however_a_batch_is_cut(accumulate: int) -> None:
     b1, b2, eps, decay, clip = 0.7, 0.8, 1e-2, 0.5, 1.5
-    optimizer = AdamW(b1, b2, eps, decay, clip).transform(rate, {"w": True, "b": False})
+    optimizer = AdamW(b1, b2, eps, decay, clip).transform(rate, TABLE)
     step = jax.jit(
         make_step(Line(), Squares(), optimizer, rate, seed=0, accumulate=accumulate)
     )

@@ -1,0 +1,51 @@
+"""The compiled training step of a run."""
+
+import time
+from typing import Any
+
+import jax
+import optax
+
+from sharding.placement import Layout
+from train.experiment import Experiment
+from train.feed import abstract_batch
+from train.probe import Probe
+from train.state import Blueprint, TrainState
+from train.step import compile_step, make_step
+
+
+class Programs:
+    """The step of an experiment, compiled when it is first asked for.
+
+    Attributes:
+      seconds: spent compiling so far.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        blueprint: Blueprint,
+        optimizer: optax.GradientTransformation,
+        schedule: optax.Schedule,
+        abstract: TrainState,
+        layout: Layout,
+    ) -> None:
+        self.seconds = 0.0
+        self._compiled: jax.stages.Compiled | None = None
+        self._experiment, self._abstract, self._layout = experiment, abstract, layout
+        self._parts = (blueprint, experiment.objective, optimizer, schedule)
+
+    def at(self, step: int) -> Any:
+        """The program of the step after `step` steps: (state, batch) -> (state, metrics)."""
+        if self._compiled is None:
+            began = time.perf_counter()
+            self._compiled = self._compile()
+            self.seconds += time.perf_counter() - began
+        return self._compiled
+
+    def _compile(self) -> jax.stages.Compiled:
+        experiment, batch = self._experiment, self._experiment.batch
+        probes = [hook for hook in experiment.hooks if isinstance(hook, Probe)]
+        step = make_step(*self._parts, seed=experiment.seed, accumulate=batch.accumulate, probes=probes)
+        rows = abstract_batch(batch.form.fields, batch.batch, self._layout)
+        return compile_step(step, self._abstract, rows, self._layout)

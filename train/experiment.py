@@ -13,10 +13,9 @@ from data.training import Format
 from model.transformer import TransformerConfig
 from sharding.placement import Placement
 from sharding.placements import DataParallel
-from train import muon  # noqa: F401 - specs are found by name among those imported
 from train.hooks import Hook
 from train.objective import CausalLM, Objective
-from train.optimizer import Optimizer
+from train.optimizers import Optimizer
 from train.schedule import Schedule
 
 

@@ -5,6 +5,7 @@ import dataclasses
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import optax
 
 
@@ -29,7 +30,14 @@ class Optimizer(abc.ABC):
 
 def clipped(norm: float) -> optax.GradientTransformation:
     """Gradients scaled down to this global norm; 0 leaves them."""
-    return optax.clip_by_global_norm(norm) if norm else optax.identity()
+
+    def scaled(updates: Any, _: Any) -> Any:
+        length = optax.global_norm(updates)
+        # A factor joins the passes over gradients that follow; the quotient of every gradient would be one more.
+        factor = jnp.where(length < norm, 1.0, norm / length)
+        return jax.tree.map(lambda g: g * factor.astype(g.dtype), updates)
+
+    return optax.stateless(scaled) if norm else optax.identity()
 
 
 def decayed(decay: float, weights: Any) -> optax.GradientTransformation:

@@ -17,6 +17,7 @@ from train import muon  # noqa: F401 - specs are found by name among those impor
 from train.hooks import Hook
 from train.objective import CausalLM, Objective
 from train.optimizer import Optimizer
+from train.probes import norms  # noqa: F401 - specs are found by name among those imported
 from train.schedule import Schedule
 
 

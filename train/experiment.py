@@ -16,6 +16,7 @@ from sharding.placements import DataParallel
 from train.hooks import Hook
 from train.objective import CausalLM, Objective
 from train.optimizers import Optimizer
+from train.probes import norms  # noqa: F401 - specs are found by name among those imported
 from train.schedule import Schedule
 
 

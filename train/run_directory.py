@@ -35,6 +35,7 @@ class RunDirectory:
         self.config_diff = self.path / "config_diff.txt"
         self.environment = self.path / "environment.json"
         self.metrics = self.path / "metrics.jsonl"
+        self.clock = self.path / "clock.json"
         # Orbax wants a local path to be absolute.
         whole = self.path if "://" in str(path) else epath.Path(os.path.abspath(path))
         self.checkpoints = whole / "checkpoints"

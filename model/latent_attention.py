@@ -13,6 +13,7 @@ from model.layers import linear
 from model.masks import Causal, Mask
 from model.mixing import Kept, Mixing, Step
 from model.norms import Norm, RMSNorm
+from model.observation import Attended, observe
 from model.parameters import Sizes, normal
 from model.positions import Positions, Rope, angles_fit
 from sharding.axes import BATCH, EMBED, HEAD_DIM, HEADS, RANK, SEQ, constrain
@@ -169,7 +170,9 @@ class LatentAttentionLayer(nnx.Module):
         shared = jnp.broadcast_to(shared[:, :, None], (*keys.shape[:-1], shared.shape[-1]))
         q, k = jnp.concatenate([plain, rotary], axis=-1), jnp.concatenate([keys, shared], axis=-1)
         dropout = None if key is None or not self.dropout else Dropout(self.dropout, key)
-        return kernel_of(self.spec.kernel).attend(q, k, values, seen, Scores(self.spec.score_scale), dropout)
+        scores = Scores(self.spec.score_scale)
+        observe("scores", Attended(q, k, seen, scores))
+        return kernel_of(self.spec.kernel).attend(q, k, values, seen, scores, dropout)
 
     def _over_latents(self, plain: Array, rotary: Array, latent: Array, shared: Array, seen: Visibility) -> Array:
         """Queries taken to where the vectors are, which all heads share: the form for one query and a long cache.

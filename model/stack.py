@@ -14,6 +14,7 @@ from model.config import BlockSpec, TransformerConfig
 from model.feedforward import Routing
 from model.masks import Retention
 from model.mixing import Kept, Mixing, Step
+from model.observation import apart, observe, pass_on
 from model.parameters import stacked
 from model.plan import Run, plan
 from model.positions import Positions
@@ -31,10 +32,12 @@ class BlockResult(NamedTuple):
     Attributes:
       kept: what its attention keeps of each token, for a cache; None if nobody wants it.
       routing: what its feed-forward layer tells of routing, if it routes.
+      seen: what was observed in it; empty if nobody does.
     """
 
     kept: Kept
     routing: Routing | None
+    seen: dict[str, Array] = {}
 
 
 class Block(nnx.Module):
@@ -63,20 +66,26 @@ class Block(nnx.Module):
 
         def attend(y: Array) -> Array:
             y, results["kept"] = self.attention(y, step, positions.of(self.spec.attention), own, keys[0])
+            observe("attention", y)
             return drop(y, rate, keys[1])
 
         def cross(y: Array) -> Array:
-            y, others = self.cross(y, step, positions.of(self.spec.cross), crossed, keys[3])
+            with apart() as seen:
+                y, others = self.cross(y, step, positions.of(self.spec.cross), crossed, keys[3])
+                observe("attention", y)
+            pass_on("cross", seen)
             results["kept"] = (results["kept"], others)
             return drop(y, rate, keys[4])
 
         def feed(y: Array) -> Array:
             y, results["routing"] = self.feedforward.routed(y)
+            observe("feedforward", y)
             return drop(y, rate, keys[2])
 
         layers = [attend, feed] if self.cross is None else [attend, cross, feed]
-        x = self.config.residual.join(x, layers, self.norms)
-        return constrain(x, BATCH, SEQ, EMBED), BlockResult(results["kept"], results["routing"])
+        x = constrain(self.config.residual.join(x, layers, self.norms), BATCH, SEQ, EMBED)
+        observe("stream", x)
+        return x, BlockResult(results["kept"], results["routing"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,8 +185,9 @@ class Stack(nnx.Module):
 
         def block(graph: nnx.GraphDef, where: Step) -> Any:
             def call(x: Array, weights: Any, kept: Kept, key: Array | None) -> tuple[Array, BlockResult]:
-                x, result = nnx.merge(graph, weights)(x, where, positions, kept, key)
-                return x, result if keep else result._replace(kept=None)
+                with apart() as seen:
+                    x, result = nnx.merge(graph, weights)(x, where, positions, kept, key)
+                return x, result._replace(kept=result.kept if keep else None, seen=seen)
 
             return rematerialised(call, self.config.remat, rolled=run.repeats > 1 and not unroll)
 
@@ -199,6 +209,8 @@ class Stack(nnx.Module):
             keys = jax.vmap(jax.vmap(lambda i: jax.random.fold_in(dropout_key, i)))(indices)
         turns = _Pass(tuple(weights for _, weights in split), kept, keys)
         x, found = jax.lax.scan(body, x, turns, unroll=unroll)
+        for name, result in zip(names, found, strict=True):
+            pass_on(name, result.seen)
         return x, dict(zip(names, found, strict=True))
 
     def retention(self, place: str) -> Retention:

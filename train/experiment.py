@@ -13,7 +13,7 @@ from data.training import Format
 from model.transformer import TransformerConfig
 from sharding.placement import Placement
 from sharding.placements import DataParallel
-from train import muon  # noqa: F401 - specs are found by name among those imported
+from train import activations, muon  # noqa: F401 - specs are found by name among those imported
 from train.hooks import Hook
 from train.objective import CausalLM, Objective
 from train.optimizer import Optimizer

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from etils import epath
@@ -79,6 +79,11 @@ class Clock:
             yield
         finally:
             self.rest(before)
+
+    def during(self, purpose: str, items: Iterable[Item]) -> Iterator[Item]:
+        """The items; time until the last one is used goes to `purpose`, wherever no block says otherwise."""
+        with self.to(purpose):
+            yield from items
 
     def waited(self, purpose: str, items: Iterator[Item]) -> Iterator[Item]:
         """The items; time spent waiting for each goes to `purpose`."""

@@ -13,7 +13,11 @@ from data.training import Format
 from model.transformer import TransformerConfig
 from sharding.placement import Placement
 from sharding.placements import DataParallel
-from train import rewarming, stable_decay  # noqa: F401 - specs are found by name among those imported
+from train import (  # noqa: F401 - specs are found by name among those imported
+    activations,
+    rewarming,
+    stable_decay,
+)
 from train.hooks import Hook
 from train.objective import CausalLM, Objective
 from train.optimizers import Optimizer

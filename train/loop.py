@@ -18,6 +18,7 @@ from train.hooks import Moment
 from train.interrupt import Interrupt
 from train.journal import Journal
 from train.meters import Throughput, peak_memory
+from train.profile import Profile, Tracer
 from train.program import Programs
 from train.run_directory import RunDirectory
 from train.state import Blueprint, abstract_state, fresh_state
@@ -29,6 +30,7 @@ def train(
     *,
     origin: Experiment | None = None,
     command: Sequence[str] = (),
+    profile: Profile = Profile(),
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Runs an experiment, or goes on with it where an earlier call of the same was stopped.
@@ -38,6 +40,7 @@ def train(
       run: where to write.
       origin: the experiment before changes on the command line, to tell the difference from.
       command: the command line, for the record.
+      profile: which steps to trace.
       say: prints a line; only the lead process's is shown.
 
     Returns:
@@ -81,6 +84,7 @@ def train(
         state = fresh_state(blueprint, optimizer, layout, experiment.seed, experiment.objective)
     start = int(state.step)
     clock.resume(start)
+    profile.check(start, experiment.steps)
     if start:
         say(f"resume: step {start} of {experiment.steps}, from {run.checkpoints / str(start)}")
     evaluator = Evaluator(blueprint, experiment.objective, prepared, batch, layout)
@@ -112,10 +116,10 @@ def train(
             journal.say(f"compile: {programs.seconds:.1f} s")
 
         # Steps, and what is due between them.
+        traced = Tracer(profile, run.profile, journal.say)
         batches = clock.waited("data", feed(reading.pipeline.from_step(int(state.position)), layout))
-        clock.rest("steps")
-        for at in range(start + 1, experiment.steps + 1):
-            state, metrics = programs.at(at - 1)(state, next(batches))
+        for at in clock.during("steps", range(start + 1, experiment.steps + 1)):
+            state, metrics = traced(at, programs.at(at - 1), state, next(batches))
             # Read once: Ctrl-C may come at any moment, and what is due must not change half-way.
             stopping = interrupt.asked and at < experiment.steps
             ending = stopping or at == experiment.steps
@@ -135,7 +139,6 @@ def train(
                 raise KeyboardInterrupt
 
         # Finish: everything is on disk before anything is said to be.
-        clock.rest("other")
         with clock.to("save"):
             checkpoints.close()
         if start < experiment.steps:

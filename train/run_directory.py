@@ -40,6 +40,7 @@ class RunDirectory:
         whole = self.path if "://" in str(path) else epath.Path(os.path.abspath(path))
         self.checkpoints = whole / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
+        self.profile = self.path / "profile"
         self.samples = self.path / "samples.txt"
         self.data = self.path / "data"
         self.data_card = self.path / "data_card.html"

@@ -52,9 +52,12 @@ def test_waiting_for_items_is_charged_and_using_them_is_not(tmp_path: Path) -> N
             yield item
 
     kept = clock(tmp_path / "c", hands)
-    kept.rest("steps")
-    for _ in kept.waited("data", slow()):
+    batches = kept.waited("data", slow())
+    for _ in kept.during("steps", range(2)):
+        next(batches)
         hands.time += 3
+    hands.time += 1
+    assert kept.seconds()["other"] == 1
     assert kept.seconds()["data"] == 4 and kept.seconds()["steps"] == 6
 
 

@@ -15,7 +15,7 @@ from model.precision import Precision
 from model.transformer import TransformerConfig
 from train.objective import Sums
 from train.probe import Seen
-from train.probes.norms import LayerNorms, Norms, layer_numbers
+from train.probes.norms import LayerNorms, Norms, numbers_of
 from train.state import Blueprint
 
 LOCAL, GLOBAL = Attention(2, mask=Causal() & SlidingWindow(2), positions=Learned(8)), Attention(2, positions=Learned(8))
@@ -40,7 +40,7 @@ def test_layers_are_numbered_as_they_follow(
     attention: MixingPlan, feedforward: FeedForwardPlan, layers: int
 ) -> None:
     made = blueprint(attention, feedforward, layers)
-    numbers = layer_numbers(made.table)
+    numbers = numbers_of(made.table)
     assert sorted(n for found in numbers.values() for n in found) == list(range(layers))
     blocks = made.config.blocks
     for (_, place), found in numbers.items():

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from sharding.axes import LAYERS
+from train.layers import layer_name, layer_numbers
 from train.probe import Probe, Seen
 from train.weights import Weight
 
@@ -59,7 +60,7 @@ class LayerNorms(GroupNorms):
 
     def groups(self, table: Any) -> Callable[[Weight], Groups]:
         """The layer, or the part of the model."""
-        numbers = layer_numbers(table)
+        numbers = numbers_of(table)
 
         def of(weight: Weight) -> Groups:
             place = _place(weight)
@@ -68,36 +69,17 @@ class LayerNorms(GroupNorms):
         return of
 
 
-def layer_name(number: int) -> str:
-    """A layer in the name of a metric, so that names sort as layers do."""
-    return f"layer_{number:02d}"
-
-
-def layer_numbers(table: Any) -> dict[tuple[str, ...], list[int]]:
-    """The layers whose weights lie together, in order, by the path to where they lie.
-
-    `table` is a tree of `Weight`. In a period of three local and one global block that repeats twice, place 1
-    holds layers 1 and 5.
-    """
-    repeats: dict[tuple[str, ...], int] = {}
+def numbers_of(table: Any) -> dict[tuple[str, ...], list[int]]:
+    """The layers whose weights lie together, in order, by the path to where they lie; `table` is a tree of `Weight`."""
+    repeats: dict[tuple[str, ...], dict[int, int]] = {}
     for weight in jax.tree.leaves(table):
         if (place := _place(weight)) is not None:
-            repeats[place] = weight.shape[0]
-    found: dict[tuple[str, ...], list[int]] = {}
-    for stack in {place[:-1] for place in repeats}:
-        places = sorted(int(place[-1]) for place in repeats if place[:-1] == stack)
-        while places:
-            first, times = places[0], repeats[(*stack, str(places[0]))]
-            # A loop that turns more than once leaves a gap in the numbers after the places of its body.
-            period = 1 if times == 1 else _consecutive(places)
-            for place in places[:period]:
-                found[(*stack, str(place))] = [place + turn * period for turn in range(times)]
-            places = [place for place in places if place >= first + period]
-    return found
-
-
-def _consecutive(numbers: list[int]) -> int:
-    return next((i for i, number in enumerate(numbers) if number != numbers[0] + i), len(numbers))
+            repeats.setdefault(place[:-1], {})[int(place[-1])] = weight.shape[0]
+    return {
+        (*stack, str(place)): numbers
+        for stack, places in repeats.items()
+        for place, numbers in layer_numbers(places).items()
+    }
 
 
 def _place(weight: Weight) -> tuple[str, ...] | None:

@@ -123,9 +123,10 @@ class AttentionLayer(nnx.Module):
         self.spec = spec
         self.dropout = sizes.dropout
         embed, features, precision = sizes.embed, spec.features(sizes.embed), sizes.precision
+        self.scale = spec.scale or features**-0.5 * sizes.parametrization.scores(features)
 
         def inwards(heads: int, axis: str, std: float) -> nnx.Param:
-            return normal(rngs, (embed, heads, features), (EMBED, axis, HEAD_DIM), std, precision)
+            return normal(rngs, (embed, heads, features), (EMBED, axis, HEAD_DIM), std, sizes)
 
         def shift(heads: int, axis: str) -> nnx.Param | None:
             return filled(0.0, (heads, features), (axis, HEAD_DIM), precision) if spec.bias else None
@@ -140,7 +141,7 @@ class AttentionLayer(nnx.Module):
         self.value_bias = shift(spec.key_heads, KV_HEADS)
         self.query_norm, self.key_norm = norm(spec.heads, HEADS), norm(spec.key_heads, KV_HEADS)
         self.output = normal(
-            rngs, (spec.heads, features, embed), (HEADS, HEAD_DIM, EMBED), sizes.residual_std, precision
+            rngs, (spec.heads, features, embed), (HEADS, HEAD_DIM, EMBED), sizes.residual_std, sizes
         )
         self.output_bias = filled(0.0, (embed,), (EMBED,), precision) if spec.output_bias else None
         self.sinks = filled(0.0, (spec.heads,), (HEADS,), precision) if spec.sinks else None
@@ -182,7 +183,7 @@ class AttentionLayer(nnx.Module):
         spec = self.spec
         bias = spec.positions.at_logits(position_weights, spec.heads, seen.query.index, seen.key.index)
         sinks = None if self.sinks is None else self.sinks[...]
-        scores = Scores(spec.scale or q.shape[-1] ** -0.5, bias, spec.softcap, sinks)
+        scores = Scores(self.scale, bias, spec.softcap, sinks)
         dropout = None if key is None or not self.dropout else Dropout(self.dropout, key)
         observe("scores", Attended(q, k, seen, scores))
         mixed = kernel_of(spec.kernel).attend(q, k, v, seen, scores, dropout)

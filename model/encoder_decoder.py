@@ -13,6 +13,7 @@ from model.cross_attention import CrossAttention
 from model.encoder import Encoder
 from model.mixing import Memory
 from model.observation import apart, pass_on
+from model.parametrization import Rule
 from model.transformer import DecoderLM, Outputs
 
 
@@ -38,6 +39,15 @@ class EncoderDecoderConfig:
             if one != other:
                 raise ValueError(f"encoder.{field} is {one} and decoder.{field} is {other}; they have to be the same")
         self.cross.check(self.decoder.embed)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether training drops anything at random."""
+        return self.encoder.noisy or self.decoder.noisy
+
+    def rule(self, path: tuple[str, ...], axes: tuple[str, ...]) -> Rule:
+        """How the weight at `path`, with these logical axes, starts and learns."""
+        return (self.encoder if path[0] == "encoder" else self.decoder).rule(path, axes)
 
 
 class EncoderDecoder(nnx.Module):

@@ -13,10 +13,10 @@ from data.training import Format
 from model.transformer import TransformerConfig
 from sharding.placement import Placement
 from sharding.placements import DataParallel
-from train import activations, muon  # noqa: F401 - specs are found by name among those imported
+from train import activations, rewarming, stable_decay  # noqa: F401 - specs are found by name among those imported
 from train.hooks import Hook
 from train.objective import CausalLM, Objective
-from train.optimizer import Optimizer
+from train.optimizers import Optimizer
 from train.probes import norms  # noqa: F401 - specs are found by name among those imported
 from train.schedule import Schedule
 
@@ -123,6 +123,8 @@ class Experiment:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"steps is {self.steps}; it is at least 1")
+        # Built here for the errors: its phases may not fit in the run.
+        self.schedule.over(self.steps)
         sequence, longest = self.batch.sequence, self.model.longest
         for mixing in self.model.mixings:
             if sequence < (reach := mixing.mask.retention().size) < math.inf:

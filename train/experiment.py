@@ -13,10 +13,11 @@ from data.training import Format
 from model.transformer import TransformerConfig
 from sharding.placement import Placement
 from sharding.placements import DataParallel
-from train import muon, rewarming, stable_decay  # noqa: F401 - specs are found by name among those imported
+from train import rewarming, stable_decay  # noqa: F401 - specs are found by name among those imported
+from train.batch_growth import BatchGrowth, Steady
 from train.hooks import Hook
 from train.objective import CausalLM, Objective
-from train.optimizer import Optimizer
+from train.optimizers import Optimizer
 from train.schedule import Schedule
 
 
@@ -31,6 +32,8 @@ class Batches:
       packing: how documents become rows; what keeps them apart serves masks with `Segments()`.
       targets: what is asked of a row.
       evaluation: rows in an evaluation batch; 0 means as many as in a step.
+      growth: how many times `batch` rows a step reads, as the run goes on. Whatever counts steps of the data, as the
+        weights of a mixture do, counts the smallest ones.
     """
 
     sequence: int
@@ -39,6 +42,7 @@ class Batches:
     packing: Packing = Windows()
     targets: Targets = NextToken()
     evaluation: int = 0
+    growth: BatchGrowth = Steady()
 
     def __post_init__(self) -> None:
         for field in ("sequence", "batch", "accumulate"):
@@ -54,10 +58,9 @@ class Batches:
         """How rows are made."""
         return Format(self.packing, self.targets, self.sequence)
 
-    @property
-    def tokens(self) -> int:
-        """Tokens in a step."""
-        return self.sequence * self.batch
+    def tokens(self, steps: int) -> int:
+        """Tokens in the first `steps` steps."""
+        return self.sequence * self.batch * self.growth.units(steps)
 
     @property
     def evaluation_rows(self) -> int:

@@ -58,8 +58,8 @@ def train(
     # Data: the lead prepares what is not there yet, the others find it. Which batch a step reads is arithmetic.
     prepared = prepare(experiment, run, say)
     reading = training(
-        experiment.data, prepared, batch.form, batch=batch.batch, steps=experiment.steps, seed=experiment.seed,
-        host=jax.process_index(), hosts=jax.process_count(), log=say,
+        experiment.data, prepared, batch.form, batch=batch.batch, steps=batch.growth.units(experiment.steps),
+        seed=experiment.seed, host=jax.process_index(), hosts=jax.process_count(), log=say,
     )
 
     # Model and optimizer: known by shape first, so that a checkpoint goes straight to its place.
@@ -94,7 +94,7 @@ def train(
             )
 
         def evaluate(at: int) -> None:
-            figures = evaluator(weights()) | reading.account.figures(at)
+            figures = evaluator(weights()) | reading.account.figures(int(state.position))
             for hook in experiment.hooks:
                 figures |= hook.after_evaluation(moment(at))
             journal.note(at, figures)
@@ -107,7 +107,8 @@ def train(
             journal.say(f"compile: {programs.seconds:.1f} s")
 
         # Steps, and what is due between them.
-        batches = feed(reading.pipeline.from_step(int(state.position)), layout)
+        units = reading.pipeline.from_step(int(state.position))
+        batches = feed(batch.growth.grown(units, start), layout)
         for at in range(start + 1, experiment.steps + 1):
             state, metrics = programs.at(at - 1)(state, next(batches))
             # Read once: Ctrl-C may come at any moment, and what is due must not change half-way.

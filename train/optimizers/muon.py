@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Float
 
 from sharding.axes import BUCKETS, HEADS, KV_HEADS, LABELS, POSITION, TYPES, VOCAB
-from train.optimizer import Optimizer, clipped, decayed, learning, masked_out
+from train.optimizers.optimizer import Optimizer, clipped, decayed, learning, masked_out
 from train.weights import Weight
 
 # Coefficients of the odd polynomials that bring singular values near 1, one after the other; the last ones serve

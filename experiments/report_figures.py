@@ -4,7 +4,9 @@ import dataclasses
 import math
 from typing import Any
 
+from data.spec import build
 from experiments.report_record import Record
+from train.batch_growth import BatchGrowth
 
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
@@ -76,7 +78,13 @@ def summary(record: Record) -> str:
 def tokens(record: Record) -> int | None:
     """Tokens trained on so far; None if the config does not say."""
     sequence, rows = record.setting("batch.sequence"), record.setting("batch.batch")
-    return record.step * sequence * rows if isinstance(sequence, int) and isinstance(rows, int) else None
+    if not isinstance(sequence, int) or not isinstance(rows, int):
+        return None
+    try:
+        growth = build(record.setting("batch.growth") or {"type": "Steady"}, BatchGrowth)
+    except ValueError:
+        return None
+    return sequence * rows * growth.units(record.step)
 
 
 def decimals(value: float) -> str:

@@ -19,6 +19,7 @@ from train import (  # noqa: F401 - specs are found by name among those imported
     rewarming,
     stable_decay,
 )
+from train.batch_growth import BatchGrowth, Steady
 from train.hooks import Hook
 from train.objective import CausalLM, Objective
 from train.optimizers import Optimizer
@@ -37,6 +38,8 @@ class Batches:
       packing: how documents become rows; what keeps them apart serves masks with `Segments()`.
       targets: what is asked of a row.
       evaluation: rows in an evaluation batch; 0 means as many as in a step.
+      growth: how many times `batch` rows a step reads, as the run goes on. Whatever counts steps of the data, as the
+        weights of a mixture do, counts the smallest ones.
       groups: what groups tokens are told apart by, for objectives and probes that ask for it.
     """
 
@@ -46,6 +49,7 @@ class Batches:
     packing: Packing = Windows()
     targets: Targets = NextToken()
     evaluation: int = 0
+    growth: BatchGrowth = Steady()
     groups: Grouping | None = None
 
     def __post_init__(self) -> None:
@@ -62,10 +66,9 @@ class Batches:
         """How rows are made."""
         return Format(self.packing, self.targets, self.sequence, self.groups)
 
-    @property
-    def tokens(self) -> int:
-        """Tokens in a step."""
-        return self.sequence * self.batch
+    def tokens(self, steps: int) -> int:
+        """Tokens in the first `steps` steps."""
+        return self.sequence * self.batch * self.growth.units(steps)
 
     @property
     def evaluation_rows(self) -> int:

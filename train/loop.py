@@ -62,8 +62,8 @@ def train(
     # Data: the lead prepares what is not there yet, the others find it. Which batch a step reads is arithmetic.
     prepared = prepare(experiment, run, say)
     reading = training(
-        experiment.data, prepared, batch.form, batch=batch.batch, steps=experiment.steps, seed=experiment.seed,
-        host=jax.process_index(), hosts=jax.process_count(), log=say,
+        experiment.data, prepared, batch.form, batch=batch.batch, steps=batch.growth.units(experiment.steps),
+        seed=experiment.seed, host=jax.process_index(), hosts=jax.process_count(), log=say,
     )
 
     # Model and optimizer: known by shape first, so that a checkpoint goes straight to its place.
@@ -101,7 +101,8 @@ def train(
 
         # Steps, and what is due between them.
         traced = Tracer(profile, run.profile, journal.say)
-        batches = clock.waited("data", feed(reading.pipeline.from_step(int(state.position)), layout))
+        units = reading.pipeline.from_step(int(state.position))
+        batches = clock.waited("data", feed(batch.growth.grown(units, start), layout))
         for at in clock.during("steps", range(start + 1, experiment.steps + 1)):
             state, metrics = traced(at, programs.at(at - 1), state, next(batches))
             # Read once: Ctrl-C may come at any moment, and what is due must not change half-way.

@@ -3,6 +3,7 @@
 import resource
 import sys
 import time
+from collections.abc import Callable
 
 import jax
 
@@ -10,10 +11,15 @@ from sharding.hardware import peak_flops
 
 
 class Throughput:
-    """Tokens per second between readings, and model FLOPs against the chips' peak (MFU) where it is known."""
+    """Tokens per second between readings, and model FLOPs against the chips' peak (MFU) where it is known.
 
-    def __init__(self, tokens_per_step: int, flops_per_token: float) -> None:
-        self._tokens, self._flops = tokens_per_step, flops_per_token
+    Args:
+      tokens: the tokens in the first steps of the run, by their number.
+      flops_per_token: of the model, in training.
+    """
+
+    def __init__(self, tokens: Callable[[int], int], flops_per_token: float) -> None:
+        self._tokens, self._flops = tokens, flops_per_token
         peak = peak_flops(jax.devices()[0])
         self._peak = None if peak is None else peak * jax.device_count()
         self._since: tuple[int, float] | None = None
@@ -28,10 +34,10 @@ class Throughput:
         since, self._since = self._since, (step, now)
         if since is None or step == since[0]:
             return {}
-        seconds = (now - since[1]) / (step - since[0])
-        figures = {"perf/step_seconds": seconds, "perf/tokens_per_second": self._tokens / seconds}
+        seconds, tokens = now - since[1], self._tokens(step) - self._tokens(since[0])
+        figures = {"perf/step_seconds": seconds / (step - since[0]), "perf/tokens_per_second": tokens / seconds}
         if self._peak is not None:
-            figures["perf/mfu"] = self._tokens * self._flops / seconds / self._peak
+            figures["perf/mfu"] = tokens * self._flops / seconds / self._peak
         return figures
 
 

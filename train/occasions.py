@@ -46,7 +46,8 @@ class Occasions:
     def evaluate(self, at: int, state: TrainState) -> None:
         """Evaluates the state after `at` steps; hooks add what they find."""
         with self._clock.to("evaluate"):
-            figures = self._evaluator(self._weights(state)) | self._account.figures(at) | self._clock.figures()
+            read = self._account.figures(int(state.position))
+            figures = self._evaluator(self._weights(state)) | read | self._clock.figures()
             for hook in self._experiment.hooks:
                 figures |= hook.after_evaluation(self._moment(at, state))
             self._journal.note(at, figures)

@@ -1,4 +1,4 @@
-"""The compiled training step of a run."""
+"""The compiled training steps of a run, one for each size of a batch."""
 
 import time
 from typing import Any
@@ -15,7 +15,7 @@ from train.step import compile_step, make_step
 
 
 class Programs:
-    """The step of an experiment, compiled when it is first asked for.
+    """The step of an experiment, compiled for a size of its batch when that is first asked for.
 
     Attributes:
       seconds: spent compiling so far.
@@ -31,21 +31,22 @@ class Programs:
         layout: Layout,
     ) -> None:
         self.seconds = 0.0
-        self._compiled: jax.stages.Compiled | None = None
+        self._compiled: dict[int, jax.stages.Compiled] = {}
         self._experiment, self._abstract, self._layout = experiment, abstract, layout
         self._parts = (blueprint, experiment.objective, optimizer, schedule)
 
     def at(self, step: int) -> Any:
         """The program of the step after `step` steps: (state, batch) -> (state, metrics)."""
-        if self._compiled is None:
+        units = self._experiment.batch.growth.factor(step)
+        if units not in self._compiled:
             began = time.perf_counter()
-            self._compiled = self._compile()
+            self._compiled[units] = self._compile(units)
             self.seconds += time.perf_counter() - began
-        return self._compiled
+        return self._compiled[units]
 
-    def _compile(self) -> jax.stages.Compiled:
+    def _compile(self, units: int) -> jax.stages.Compiled:
         experiment, batch = self._experiment, self._experiment.batch
         probes = [hook for hook in experiment.hooks if isinstance(hook, Probe)]
-        step = make_step(*self._parts, seed=experiment.seed, accumulate=batch.accumulate, probes=probes)
-        rows = abstract_batch(batch.form.fields, batch.batch, self._layout)
+        step = make_step(*self._parts, seed=experiment.seed, accumulate=batch.accumulate, units=units, probes=probes)
+        rows = abstract_batch(batch.form.fields, batch.batch * units, self._layout)
         return compile_step(step, self._abstract, rows, self._layout)

@@ -11,17 +11,25 @@ import optax
 import pytest
 from etils import epath
 
-from data.spec import SpecError, build, describe, override
 from model.attention import Attention
 from model.feedforward import MLP
 from model.transformer import TransformerConfig
-from sharding.axes import active
-from sharding.placement import Layout, Placement
-from sharding.placements import DataParallel, FullySharded, TensorParallel
+from sharding.placement import Layout
+from sharding.placements import DataParallel, FullySharded
 from train.checkpoint import Checkpoints
-from train.load import load_experiment
 from train.optimizers import (
-    SOAP, Adafactor, AdamW, Averaged, Grouped, Lion, Muon, Optimizer, Rounded, Rule, ScheduleFreeAdamW, Shampoo,
+    SOAP,
+    Adafactor,
+    AdamW,
+    Averaged,
+    Grouped,
+    Lion,
+    Muon,
+    Optimizer,
+    Rounded,
+    Rule,
+    ScheduleFreeAdamW,
+    Shampoo,
 )
 from train.state import Blueprint, TrainState, abstract_state, fresh_state
 

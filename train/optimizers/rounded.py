@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, BFloat16, Float32
+from jaxtyping import Array, BFloat16, Float32, UInt32
 
 from train.optimizers.optimizer import Optimizer
 
@@ -49,15 +50,16 @@ class Rounded(Optimizer):
             return Rounding(jnp.zeros((), jnp.int32), kept)
 
         def update(updates: Any, kept: Rounding, params: Any) -> tuple[Any, Rounding]:
-            of_state, of_weights = jax.random.split(jax.random.fold_in(jax.random.key(self.seed), kept.count))
+            key = jax.random.fold_in(jax.random.key(self.seed), kept.count)
+            of_state, of_weights = jax.random.split(key)
             wide = widened(params)
             updates, within = inner.update(widened(updates), widened(kept.inner), wide)
-            narrow = _each(lambda key, x: stochastically(key, x) if _narrow(x) else x, of_state, within)
+            narrow = _each(lambda words, x: stochastically(words, x) if _narrow(x) else x, of_state, within)
 
-            def step(key: Array, change: Array, weight: Array, given: Array) -> Array:
+            def step(words: Array, change: Array, weight: Array, given: Array) -> Array:
                 if given.dtype != jnp.bfloat16:
                     return change
-                new = stochastically(key, weight + change).astype(jnp.float32)
+                new = stochastically(words, weight + change).astype(jnp.float32)
                 # Minus zero leaves every weight bit for bit, a weight of minus zero too.
                 return jnp.where(new == weight, -0.0, new - weight)
 
@@ -71,13 +73,27 @@ class Rounded(Optimizer):
         return jax.tree.map(lambda x, weight: x.astype(weight.dtype), found, weights)
 
 
-def stochastically(key: Array, x: Float32[Array, "*shape"]) -> BFloat16[Array, "*shape"]:
-    """One of the two nearest bfloat16, the nearer one as much more often: the mean over keys is `x`."""
+def stochastically(words: UInt32[Array, "2"], x: Float32[Array, "*shape"]) -> BFloat16[Array, "*shape"]:
+    """One of the two nearest bfloat16, the nearer one as much more often: the mean over `words` is `x`.
+
+    What is drawn for a number is a hash of the words and of its place: JAX's generator, called for every leaf, would
+    take longer to compile than the rest of a step.
+    """
     bits = jax.lax.bitcast_convert_type(x, jnp.uint32)
+    place = jnp.zeros(x.shape, jnp.uint32)
+    for axis, size in enumerate(x.shape):
+        place = place * np.uint32(size % 2**32) + jax.lax.broadcasted_iota(jnp.uint32, x.shape, axis)
     # bfloat16 is the upper half of float32: a number below 2^16 added to the lower half carries as often as it is far.
-    drawn = bits + jax.random.bits(key, x.shape, jnp.uint16).astype(jnp.uint32)
+    drawn = bits + (_mixed(_mixed(place + words[0]) + words[1]) >> 16)
     rounded = jax.lax.bitcast_convert_type(drawn & jnp.uint32(0xFFFF0000), jnp.float32)
     return jnp.where(jnp.isfinite(x), rounded, x).astype(jnp.bfloat16)
+
+
+def _mixed(x: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
+    # The finaliser of MurmurHash3 (Appleby 2011): one to one, and every bit of it depends on every bit given.
+    x = (x ^ (x >> 16)) * np.uint32(0x85EBCA6B)
+    x = (x ^ (x >> 13)) * np.uint32(0xC2B2AE35)
+    return x ^ (x >> 16)
 
 
 def widened(tree: Any) -> Any:
@@ -93,6 +109,5 @@ def _narrow(x: Array) -> bool:
 def _each(f: Any, key: Array, tree: Any, *more: Any) -> Any:
     leaves, structure = jax.tree.flatten(tree)
     others = [structure.flatten_up_to(other) for other in more]
-    return structure.unflatten(
-        f(jax.random.fold_in(key, i), *given) for i, given in enumerate(zip(leaves, *others, strict=True))
-    )
+    words = jax.random.bits(key, (len(leaves), 2), jnp.uint32)
+    return structure.unflatten(f(words[i], *given) for i, given in enumerate(zip(leaves, *others, strict=True)))

@@ -2,6 +2,7 @@
 comes back from a checkpoint; on eight devices as on one."""
 
 import functools
+import json
 from typing import Any
 
 import jax
@@ -11,6 +12,8 @@ import optax
 import pytest
 from etils import epath
 
+from data.spec import build, describe, override
+from experiments.configs import smoke
 from model.attention import Attention
 from model.feedforward import MLP
 from model.transformer import TransformerConfig
@@ -165,3 +168,24 @@ SHARDED = [
 def test_sharded_is_unsharded(name: str, placement: Placement) -> None:
     for found, expected in zip(stepped(name, placement), stepped(name, None), strict=True):
         np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-4)
+
+
+@each
+def test_the_command_line_gives_it(name: str) -> None:
+    parent = smoke.experiment()
+    found = override(parent, [f"optimizer={name}"]).optimizer
+    assert found == ALL[name][0]
+    assert build(json.loads(json.dumps(describe(found))), Optimizer) == found
+
+
+def test_what_the_command_line_cannot_give() -> None:
+    parent = smoke.experiment()
+    for change, sentence in [
+        ("optimizer=Lion(b3=1)", "Lion has no 'b3'; it has b1, b2, decay, clip"),
+        ("optimizer=Lion(b1=2.0)", "Lion.b1 is 2.0; it is at least 0 and below 1"),
+        ("optimizer=Averaged(WarmupCosine(1.0,2))", "there is no type 'WarmupCosine' here; there is .*Adafactor"),
+        ("optimizer=Adafactor(floor=-1.0)", "Adafactor.floor is -1.0; it is above 0"),
+        ("optimizer=ScheduleFreeAdamW(b1=0.0)", "ScheduleFreeAdamW.b1 is 0.0; it is above 0"),
+    ]:
+        with pytest.raises(ValueError, match=sentence):
+            override(parent, [change])

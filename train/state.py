@@ -66,7 +66,8 @@ class Blueprint:
         """Tree like the weights, of `Weight`: what an optimizer may know of each."""
 
         def entry(path: tuple[Any, ...], names: Names, leaf: jax.ShapeDtypeStruct) -> Weight:
-            return Weight(keys(path), names.axes, leaf.shape)
+            rule = self.config.rule(keys(path), names.axes)
+            return Weight(keys(path), names.axes, leaf.shape, rule.rate, rule.decay, width=rule.width)
 
         return jax.tree.map_with_path(entry, self.axes, self.shapes)
 

@@ -19,6 +19,8 @@ class Weight:
       rate: multiplies the learning rate.
       decay: multiplies weight decay; None spares all that is no matrix.
       trained: whether it learns at all.
+      width: how many times wider than when `rate` was 1 the vectors are that a hidden matrix reads: `rate` suits
+        updates of one size an element, and optimizers with others correct it by this.
     """
 
     path: tuple[str, ...]
@@ -27,6 +29,7 @@ class Weight:
     rate: float = 1.0
     decay: float | None = None
     trained: bool = True
+    width: float = 1.0
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Float
 
 from sharding.axes import BUCKETS, LABELS, POSITION, TYPES, VOCAB
-from train.optimizers.optimizer import Optimizer, clipped, decayed, learning, masked_out
+from train.optimizers.optimizer import Optimizer, by_root_of_width, clipped, decayed, learning, masked_out
 from train.optimizers.ranges import fractions, not_negative, positive
 from train.weights import Weight
 
@@ -68,6 +68,7 @@ class Muon(Optimizer):
             return jax.tree.map(self._step, updates, weights, is_leaf=masked_out)
 
         hidden = jax.tree.map(is_hidden, weights)
+        weights = jax.tree.map(lambda w, inside: by_root_of_width(w) if inside else w, weights, hidden)
         of_blocks = jax.tree.map(_spared, weights, hidden)
         parts = {
             True: optax.chain(optax.trace(self.momentum, nesterov=True), optax.stateless(orthogonalised)),

@@ -5,7 +5,10 @@ import dataclasses
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import optax
+
+from train.weights import Weight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +32,14 @@ class Optimizer(abc.ABC):
 
 def clipped(norm: float) -> optax.GradientTransformation:
     """Gradients scaled down to this global norm; 0 leaves them."""
-    return optax.clip_by_global_norm(norm) if norm else optax.identity()
+
+    def scaled(updates: Any, _: Any) -> Any:
+        length = optax.global_norm(updates)
+        # A factor joins the passes over gradients that follow; the quotient of every gradient would be one more.
+        factor = jnp.where(length < norm, 1.0, norm / length)
+        return jax.tree.map(lambda g: g * factor.astype(g.dtype), updates)
+
+    return optax.stateless(scaled) if norm else optax.identity()
 
 
 def decayed(decay: float, weights: Any) -> optax.GradientTransformation:
@@ -53,6 +63,19 @@ def learning(schedule: optax.Schedule, weights: Any) -> optax.GradientTransforma
         return optax.scale_by_learning_rate(schedule)
     multiplied = optax.stateless(lambda updates, _: jax.tree.map(lambda u, rate: u * rate, updates, rates))
     return optax.chain(multiplied, optax.scale_by_learning_rate(schedule))
+
+
+def by_root_of_width(weight: Weight) -> Weight:
+    """A weight with the rate that suits updates whose elements shrink with the root of the width by themselves.
+
+    Such are orthogonal matrices of 0.2 sqrt(max(inputs, outputs)): what a matrix does to vectors moves with its largest
+    singular value, and theirs grows with the root of the width where that of Adam's aligned update grows with the
+    width (Yang 2023, arXiv:2310.17813). And such are Adafactor's steps, which are as large as the weights are.
+    """
+    root = weight.width**0.5
+    return dataclasses.replace(
+        weight, rate=weight.rate * root, decay=None if weight.decay is None else weight.decay / root
+    )
 
 
 def only(tree: Any, chosen: Any) -> Any:

@@ -81,3 +81,16 @@ def test_keeps_a_row_and_a_column_of_each_matrix() -> None:
     table = {"query": Weight(("query",), ("layers", "embed", "heads", "head_dim"), (2, 6, 2, 5))}
     kept = Adafactor().transform(lambda step: 0.1, table).init({"query": jnp.zeros((2, 6, 2, 5))})
     assert sum(leaf.size for leaf in jax.tree.leaves(kept)) - 2 * (6 + 10) <= 2  # counters
+
+
+def test_a_rate_by_width_is_corrected_for_steps_as_large_as_the_weights() -> None:
+    """Under muP a hidden matrix of four times the width has half the numbers: the rest of its rate is by them."""
+    weights = {"up": jnp.full((4, 4), 0.5)}
+
+    def step(rate: float, width: float) -> jax.Array:
+        table = {"up": Weight(("up",), ("embed", "mlp"), (4, 4), rate=rate, width=width)}
+        optimizer = Adafactor().transform(lambda step: 1.0, table)
+        return optimizer.update(weights, optimizer.init(weights), weights)[0]["up"]
+
+    plain, wide = step(1.0, 1.0), step(0.25, 4.0)
+    np.testing.assert_allclose(wide, plain / 2, rtol=1e-6)

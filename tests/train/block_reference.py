@@ -35,7 +35,7 @@ def run(spec: Optimizer) -> tuple[dict[str, np.ndarray], list[dict[str, np.ndarr
     optimizer = spec.transform(rate, TABLE)
     found = {k: jnp.asarray(w, jnp.float32) for k, w in weights.items()}
     state, history = optimizer.init(found), []
-    update = jax.jit(optimizer.update)
+    update = jax.jit(optimizer.update, compiler_options={"xla_backend_optimization_level": 0})
     for gradient in gradients:
         updates, state = update({k: jnp.asarray(g, jnp.float32) for k, g in gradient.items()}, state, found)
         found = optax.apply_updates(found, updates)

@@ -9,6 +9,7 @@ import pytest
 from train.optimizers import Adafactor
 from train.weights import Weight
 
+QUICK = {"xla_backend_optimization_level": 0}
 # Weights by their axes, and how many dimensions stack matrices, and the rows of each (0: a vector).
 WEIGHTS = {
     "query": (("layers", "embed", "heads", "head_dim"), (2, 6, 2, 5), 1, 6),
@@ -49,7 +50,7 @@ def test_adafactor_is_its_formula() -> None:
     optimizer = spec.transform(lambda step: 0.1 / (step + 1), table)
     found = {k: jnp.asarray(w, jnp.float32) for k, w in weights.items()}
     state = optimizer.init(found)
-    update = jax.jit(optimizer.update)
+    update = jax.jit(optimizer.update, compiler_options=QUICK)
     for gradient in gradients:
         updates, state = update({k: jnp.asarray(g, jnp.float32) for k, g in gradient.items()}, state, found)
         found = optax.apply_updates(found, updates)
@@ -68,11 +69,12 @@ def test_of_one_matrix_optax_makes_the_same(shape: tuple[int, int]) -> None:
     theirs = optax.adafactor(0.1, min_dim_size_to_factor=1)
     one = two = {"up": jnp.asarray(rng.normal(size=shape), jnp.float32)}
     kept, held = ours.init(one), theirs.init(two)
+    our_update, their_update = jax.jit(ours.update), jax.jit(theirs.update)
     for _ in range(4):
         gradient = {"up": jnp.asarray(rng.normal(size=shape), jnp.float32)}
-        step, kept = ours.update(gradient, kept, one)
+        step, kept = our_update(gradient, kept, one)
         one = optax.apply_updates(one, step)
-        step, held = theirs.update(gradient, held, two)
+        step, held = their_update(gradient, held, two)
         two = optax.apply_updates(two, step)
     np.testing.assert_allclose(one["up"], two["up"], rtol=1e-5, atol=1e-6)
 
@@ -90,7 +92,7 @@ def test_a_rate_by_width_is_corrected_for_steps_as_large_as_the_weights() -> Non
     def step(rate: float, width: float) -> jax.Array:
         table = {"up": Weight(("up",), ("embed", "mlp"), (4, 4), rate=rate, width=width)}
         optimizer = Adafactor().transform(lambda step: 1.0, table)
-        return optimizer.update(weights, optimizer.init(weights), weights)[0]["up"]
+        return jax.jit(optimizer.update, compiler_options=QUICK)(weights, optimizer.init(weights), weights)[0]["up"]
 
     plain, wide = step(1.0, 1.0), step(0.25, 4.0)
     np.testing.assert_allclose(wide, plain / 2, rtol=1e-6)

@@ -9,6 +9,7 @@ import pytest
 from train.optimizers import AdamW, Averaged, ScheduleFreeAdamW
 from train.weights import Weight
 
+QUICK = {"xla_backend_optimization_level": 0}
 TABLE = {"up": Weight(("up",), ("embed", "mlp"), (3, 4)), "scale": Weight(("scale",), ("embed",), (5,))}
 
 
@@ -20,7 +21,7 @@ def test_is_the_mean_of_the_weights_so_far(decay: float) -> None:
     weights = same = {k: jnp.asarray(rng.normal(size=w.shape), jnp.float32) for k, w in TABLE.items()}
     state, other, history = optimizer.init(weights), alone.init(weights), []
     jax.tree.map(np.testing.assert_array_equal, spec.evaluated(state, weights), weights)
-    update, plain = jax.jit(optimizer.update), jax.jit(alone.update)
+    update, plain = jax.jit(optimizer.update, compiler_options=QUICK), jax.jit(alone.update, compiler_options=QUICK)
     for t in range(1, 9):
         gradient = {k: jnp.asarray(rng.normal(size=w.shape), jnp.float32) for k, w in TABLE.items()}
         updates, state = update(gradient, state, weights)

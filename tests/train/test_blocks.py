@@ -14,7 +14,7 @@ AXES = {2: ("embed", "mlp"), 3: ("layers", "embed", "mlp"), 4: ("layers", "embed
 
 
 # Every shape is a few programs to compile.
-@hypothesis.settings(max_examples=6)
+@hypothesis.settings(max_examples=3)
 @hypothesis.given(
     st.lists(st.lists(st.integers(1, 7), min_size=2, max_size=4), min_size=1, max_size=4), st.integers(1, 8)
 )

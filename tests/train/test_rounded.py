@@ -10,10 +10,11 @@ import numpy as np
 import optax
 import pytest
 
-from train.optimizers import AdamW, Averaged, Grouped, Rounded, Rule
+from train.optimizers import AdamW, Averaged, Grouped, Rounded, Rule, Shampoo
 from train.optimizers.rounded import stochastically, widened
 from train.weights import Weight
 
+QUICK = {"xla_backend_optimization_level": 0}
 TABLE = {"up": Weight(("up",), ("embed", "mlp"), (16, 64))}
 
 
@@ -87,7 +88,7 @@ def test_weights_of_bfloat16_take_steps_below_their_spacing() -> None:
     optimizer = Rounded(AdamW(decay=0.0)).transform(lambda step: 1e-4, TABLE)
     weights = {"up": jnp.ones((16, 64), jnp.bfloat16)}
     state = optimizer.init(weights)
-    update = jax.jit(optimizer.update)
+    update = jax.jit(optimizer.update, compiler_options=QUICK)
     for _ in range(50):
         updates, state = update(weights, state, weights)
         weights = optax.apply_updates(weights, updates)
@@ -100,12 +101,12 @@ def test_resumed_it_draws_the_same_and_other_seeds_others() -> None:
     def run(seed: int, cut: bool) -> np.ndarray:
         optimizer = Rounded(AdamW(), seed).transform(lambda step: 1e-3, TABLE)
         weights = {"up": jnp.ones((16, 64))}
-        state = optimizer.init(weights)
+        state, update = optimizer.init(weights), jax.jit(optimizer.update, compiler_options=QUICK)
         for i in range(4):
             if cut and i == 2:
                 state = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), state)
             gradient = {"up": jax.random.normal(jax.random.key(i), (16, 64))}
-            updates, state = optimizer.update(gradient, state, weights)
+            updates, state = update(gradient, state, weights)
             weights = optax.apply_updates(weights, updates)
         return np.asarray(weights["up"])
 
@@ -119,8 +120,9 @@ def test_what_is_inside_is_evaluated() -> None:
     optimizer = spec.transform(lambda step: 0.5, table)
     weights = {"up": jnp.ones((16, 64)), "other": jnp.ones(3)}
     state = optimizer.init(weights)
+    update = jax.jit(optimizer.update, compiler_options=QUICK)
     for _ in range(2):
-        updates, state = optimizer.update(jax.tree.map(jnp.ones_like, weights), state, weights)
+        updates, state = update(jax.tree.map(jnp.ones_like, weights), state, weights)
         weights = optax.apply_updates(weights, updates)
     found = spec.evaluated(state, weights)
     np.testing.assert_array_equal(found["up"], state.inner.inner.average["up"].astype(jnp.float32))
@@ -128,3 +130,12 @@ def test_what_is_inside_is_evaluated() -> None:
     assert found["other"] is weights["other"]
     assert spec.averages and not Rounded(AdamW()).averages
     assert widened(state.inner.count).dtype == jnp.int32
+
+
+def test_statistics_of_other_shapes_stay_float32() -> None:
+    optimizer = Rounded(Shampoo(block=16)).transform(lambda step: 0.1, TABLE)
+    weights = {"up": jnp.ones((16, 64))}
+    _, state = jax.jit(optimizer.update, compiler_options=QUICK)(weights, optimizer.init(weights), weights)
+    kept = state.inner[1]
+    assert kept.mean["up"].dtype == kept.squares["up"].dtype == jnp.bfloat16
+    assert {leaf.dtype for leaf in jax.tree.leaves((kept.left, kept.right_root))} == {jnp.dtype("float32")}

@@ -11,6 +11,8 @@ import pytest
 from train.optimizers import SOAP
 from train.weights import Weight
 
+QUICK = {"xla_backend_optimization_level": 0}
+
 _spec = importlib.util.spec_from_file_location("block_reference", Path(__file__).parent / "block_reference.py")
 reference = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(reference)
@@ -59,7 +61,7 @@ def test_turned_data_are_learnt_alike() -> None:
     def last(given: list[np.ndarray]) -> np.ndarray:
         optimizer = SOAP(clip=0.0).transform(lambda step: 1.0, {"up": Weight(("up",), ("embed", "mlp"), (4, 4))})
         weights = {"up": jnp.zeros((4, 4))}
-        state, update = optimizer.init(weights), jax.jit(optimizer.update)
+        state, update = optimizer.init(weights), jax.jit(optimizer.update, compiler_options=QUICK)
         for gradient in given:
             updates, state = update({"up": jnp.asarray(gradient, jnp.float32)}, state, weights)
         return np.asarray(updates["up"])

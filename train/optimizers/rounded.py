@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, BFloat16, Float32, UInt32
 
 from train.optimizers.optimizer import Optimizer
+from train.statistic import Statistic
 
 
 class Rounding(NamedTuple):
@@ -26,7 +27,8 @@ class Rounded(Optimizer):
     All is computed in float32. Of a mean of squares with decay 0.999, a change of a thousandth is less than half a
     step of bfloat16, and rounding to the nearest would leave it as it is for ever. Weights that are bfloat16
     (`Precision(weights="bfloat16")`) are rounded like that too. What is drawn depends on the seed, the number of
-    steps and the place in the array alone: on any layout, and after a resume, it is the same.
+    steps and the place in the array alone: on any layout, and after a resume, it is the same. Factored and matrix
+    statistics stay float32.
 
     Attributes:
       inner: how gradients become updates.
@@ -46,8 +48,9 @@ class Rounded(Optimizer):
         inner = self.inner.transform(schedule, weights)
 
         def start(params: Any) -> Rounding:
-            kept = jax.tree.map(lambda x: x.astype(jnp.bfloat16) if _narrow(x) else x, inner.init(widened(params)))
-            return Rounding(jnp.zeros((), jnp.int32), kept)
+            kept = inner.init(widened(params))
+            narrow = jax.tree.map(lambda x: x.astype(jnp.bfloat16) if _narrow(x) else x, kept, is_leaf=_is_statistic)
+            return Rounding(jnp.zeros((), jnp.int32), narrow)
 
         def update(updates: Any, kept: Rounding, params: Any) -> tuple[Any, Rounding]:
             key = jax.random.fold_in(jax.random.key(self.seed), kept.count)
@@ -76,13 +79,13 @@ class Rounded(Optimizer):
 def stochastically(words: UInt32[Array, "2"], x: Float32[Array, "*shape"]) -> BFloat16[Array, "*shape"]:
     """One of the two nearest bfloat16, the nearer one as much more often: the mean over `words` is `x`.
 
-    What is drawn for a number is a hash of the words and of its place: JAX's generator, called for every leaf, would
-    take longer to compile than the rest of a step.
+    What is drawn for a number is a hash of the words and of its place: JAX's generator takes long to compile for every
+    leaf.
     """
     bits = jax.lax.bitcast_convert_type(x, jnp.uint32)
     place = jnp.zeros(x.shape, jnp.uint32)
     for axis, size in enumerate(x.shape):
-        place = place * np.uint32(size % 2**32) + jax.lax.broadcasted_iota(jnp.uint32, x.shape, axis)
+        place = place * np.uint32(size) + jax.lax.broadcasted_iota(jnp.uint32, x.shape, axis)
     # bfloat16 is the upper half of float32: a number below 2^16 added to the lower half carries as often as it is far.
     drawn = bits + (_mixed(_mixed(place + words[0]) + words[1]) >> 16)
     rounded = jax.lax.bitcast_convert_type(drawn & jnp.uint32(0xFFFF0000), jnp.float32)
@@ -101,13 +104,17 @@ def widened(tree: Any) -> Any:
     return jax.tree.map(lambda x: x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x, tree)
 
 
-def _narrow(x: Array) -> bool:
-    # Counters and sums over all weights are few, and have to be right.
-    return x.ndim > 0 and x.dtype == jnp.float32
+def _is_statistic(node: Any) -> bool:
+    return isinstance(node, Statistic)
+
+
+def _narrow(x: Any) -> bool:
+    # Counters are few; and of statistics, roots and eigenvectors are taken, which have to be right.
+    return not _is_statistic(x) and x.ndim > 0 and x.dtype == jnp.float32
 
 
 def _each(f: Any, key: Array, tree: Any, *more: Any) -> Any:
-    leaves, structure = jax.tree.flatten(tree)
+    leaves, structure = jax.tree.flatten(tree, is_leaf=_is_statistic)
     others = [structure.flatten_up_to(other) for other in more]
     words = jax.random.bits(key, (len(leaves), 2), jnp.uint32)
     return structure.unflatten(f(words[i], *given) for i, given in enumerate(zip(leaves, *others, strict=True)))

@@ -19,7 +19,7 @@ from sharding.placements import DataParallel
 from train.checkpoint import check_format, digest
 from train.experiment import Experiment
 from train.run_directory import RunDirectory
-from train.state import Blueprint
+from train.state import Blueprint, abstract_state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +60,9 @@ def restore(
 def open_run(
     directory: epath.PathLike, placement: Placement | None = None, log: Callable[[str], None] = print
 ) -> OpenRun:
-    """Opens a run with the weights of its newest checkpoint that is whole.
+    """Opens a run with the weights of its newest checkpoint that is whole: those it is evaluated by.
 
-    Only the weights are read, not what the optimizer keeps.
+    What the optimizer keeps is read only where it averages weights.
 
     Args:
       directory: the run directory.
@@ -83,7 +83,7 @@ def open_run(
             f"{experiment.model.vocab}; they are not of one run"
         )
     blueprint, layout = Blueprint(experiment.model), experiment.placement.on()
-    step, weights = _newest(run, blueprint, layout, log)
+    step, weights = _newest(run, experiment, blueprint, layout, log)
     return OpenRun(run, experiment, prepared, layout, blueprint, weights, step)
 
 
@@ -122,7 +122,7 @@ def _prepared(run: RunDirectory, experiment: Experiment) -> Prepared:
 
 
 def _newest(
-    run: RunDirectory, blueprint: Blueprint, layout: Layout, log: Callable[[str], None]
+    run: RunDirectory, experiment: Experiment, blueprint: Blueprint, layout: Layout, log: Callable[[str], None]
 ) -> tuple[int, Any]:
     # Orbax announces through absl that what is opened to be read is opened to be read.
     logging.getLogger("absl").setLevel(logging.ERROR)
@@ -137,7 +137,7 @@ def _newest(
         steps = sorted(manager.all_steps(), reverse=True)
         for step in steps:
             try:
-                return step, _weights(manager, step, blueprint, layout)
+                return step, _weights(manager, step, experiment, blueprint, layout)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with this one, an older one may be right
                 reason = " ".join(str(error).split())[:200]
                 log(f"checkpoint: {run.checkpoints / str(step)} cannot be used ({reason})")
@@ -146,15 +146,15 @@ def _newest(
     raise UsageError(f"{run.path} has no checkpoint yet; it gets its first after cadence.checkpoint steps")
 
 
-def _weights(manager: ocp.CheckpointManager, step: int, blueprint: Blueprint, layout: Layout) -> Any:
-    shapes = jax.tree.map(
-        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-        blueprint.shapes,
-        blueprint.shardings(layout),
-    )
+def _weights(
+    manager: ocp.CheckpointManager, step: int, experiment: Experiment, blueprint: Blueprint, layout: Layout
+) -> Any:
+    optimizer = experiment.optimizer
+    transformation = optimizer.transform(experiment.schedule.over(experiment.steps), blueprint.table)
+    abstract = abstract_state(blueprint, transformation, layout)
     note = manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore()))["note"]
     check_format(note)
-    wanted = {"weights": shapes}
+    wanted = {field: getattr(abstract, field) for field in ("weights", *["optimizer"] * optimizer.averages)}
     read = manager.restore(
         step,
         args=ocp.args.Composite(
@@ -164,8 +164,11 @@ def _weights(manager: ocp.CheckpointManager, step: int, blueprint: Blueprint, la
                 partial_restore=True,
             ),
         ),
-    )
-    weights = read["state"]["weights"]
-    if [int(part) for part in jax.tree.leaves(jax.jit(digest)(weights))] != note["digest"]["weights"]:
-        raise ValueError("its numbers are not those that were saved")
-    return weights
+    )["state"]
+    for field, found in jax.jit(digest)(read).items():
+        if [int(leaf) for leaf in jax.tree.leaves(found)] != note["digest"][field]:
+            raise ValueError("its numbers are not those that were saved")
+    if not optimizer.averages:
+        return read["weights"]
+    evaluated = jax.jit(optimizer.evaluated, out_shardings=jax.tree.map(lambda leaf: leaf.sharding, abstract.weights))
+    return evaluated(read["optimizer"], read["weights"])

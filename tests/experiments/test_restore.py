@@ -1,5 +1,6 @@
 """Opening a run: its weights bit for bit, and a sentence where that cannot be."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -12,12 +13,17 @@ import numpy as np
 import pytest
 
 from data.console import UsageError
-from data.spec import describe
+from data.spec import build, describe
 from experiments.restore import open_run, restore
+from model.transformer import TransformerConfig
 from sharding.placements import FullySharded
 from train.checkpoint import Checkpoints
+from train.evaluation import Evaluator
 from train.load import config_names, load_experiment
-from train.state import Blueprint, abstract_state
+from train.loop import train
+from train.optimizers import AdamW, Averaged, Grouped, Lion, Optimizer, Rounded, Rule, ScheduleFreeAdamW
+from train.run_directory import RunDirectory
+from train.state import Blueprint, TrainState, abstract_state
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -126,3 +132,63 @@ def test_numbers_other_than_those_saved_are_noticed(copy) -> None:
     said: list[str] = []
     assert open_run(copy, log=said.append).step == 2
     assert "not those that were saved" in said[0]
+
+
+AVERAGING = [
+    ScheduleFreeAdamW(b1=0.5), Grouped(Rounded(Averaged(Lion(), 0.5)), (Rule("embedding", trained=False),)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("optimizer", AVERAGING, ids=lambda optimizer: type(optimizer).__name__)
+def test_what_averages_is_opened_as_its_average(copy, optimizer: Optimizer) -> None:
+    stored = json.loads((copy / "config.json").read_text()) | {"optimizer": describe(optimizer)}
+    (copy / "config.json").write_text(json.dumps(stored))
+    shutil.rmtree(copy / "checkpoints")
+    blueprint = Blueprint(build(stored["model"], TransformerConfig))
+    transformation = optimizer.transform(lambda step: 0.1, blueprint.table)
+    rng = np.random.default_rng(0)
+    weights, gradients = (
+        jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), jnp.float32), blueprint.shapes)
+        for _ in range(2)
+    )
+    update = jax.jit(transformation.update, compiler_options={"xla_backend_optimization_level": 0})
+    updates, kept = update(gradients, transformation.init(weights), weights)
+    after, zero = jax.tree.map(jnp.add, weights, updates), jnp.zeros((), jnp.int32)
+    for step in (1, 2):
+        # Of steps 1 and 2 with what was kept after the first.
+        checkpoints = Checkpoints(RunDirectory(copy).checkpoints, 2)
+        checkpoints.save(TrainState(zero + step, zero, after if step == 1 else weights, kept, {}))
+        checkpoints.close()
+    opened = open_run(copy, FullySharded())
+    assert opened.step == 2
+    wanted = optimizer.evaluated(kept, weights)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), opened.weights, wanted)
+    if not isinstance(optimizer, ScheduleFreeAdamW):
+        both = zip(jax.tree.leaves(opened.weights), jax.tree.leaves(weights), strict=True)
+        unlike = [not np.array_equal(found, learnt) for found, learnt in both]
+        assert sum(unlike) == len(unlike) - isinstance(optimizer, Grouped)
+    note = copy / "checkpoints" / "2" / "note" / "metadata"
+    stored = json.loads(note.read_text())
+    stored["digest"]["optimizer"][-1] ^= 1
+    note.write_text(json.dumps(stored))
+    said: list[str] = []
+    assert open_run(copy, log=said.append).step == 1
+    assert "not those that were saved" in said[0]
+
+
+@pytest.mark.slow
+def test_a_run_is_evaluated_by_what_is_opened(trained, tmp_path) -> None:
+    experiment = dataclasses.replace(trained.experiment, optimizer=Averaged(AdamW(), 0.5), steps=2, hooks=())
+    metrics = train(experiment, RunDirectory(tmp_path / "run"), say=lambda line: None)
+    opened = open_run(tmp_path / "run")
+    evaluator = Evaluator(
+        opened.blueprint, experiment.objective, opened.prepared, experiment.batch, experiment.placement.on()
+    )
+    assert evaluator(opened.weights)["eval/loss"] == pytest.approx(metrics["eval/loss"], rel=1e-6)
+    learning = Checkpoints(opened.run.checkpoints, 2).restore(
+        abstract_state(
+            opened.blueprint, experiment.optimizer.transform(lambda step: 0.1, opened.blueprint.table),
+            experiment.placement.on(),
+        )
+    )
+    assert evaluator(learning.weights)["eval/loss"] != pytest.approx(metrics["eval/loss"], rel=1e-4)

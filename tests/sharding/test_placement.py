@@ -70,6 +70,19 @@ def test_rules_become_specs() -> None:
     assert layout.weight(("kv_heads", "head_dim"), (4, 4)).spec == PartitionSpec("y", None)
 
 
+def test_blocks_are_spread_over_all_devices_unless_told_otherwise() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Told(Grid):
+        weights = {"blocks": "y"}
+
+    shape = (16, 3, 3)
+    layout = Grid().on()
+    assert layout.weight(("blocks", None, None), shape).spec == PartitionSpec(("x", "y"), None, None)
+    assert layout.activation(("blocks", None, None), shape).spec == PartitionSpec(("x", "y"), None, None)
+    assert layout.weight(("blocks", None, None), (12, 3, 3)).spec == PartitionSpec(None, None, None)
+    assert Told().on().weight(("blocks", None, None), shape).spec == PartitionSpec("y", None, None)
+
+
 def test_dimensions_that_do_not_divide_stay_whole() -> None:
     layout = Grid().on()
     assert layout.weight(("embed", "mlp"), (6, 4)).spec == PartitionSpec(None, "y")

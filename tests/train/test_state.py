@@ -2,7 +2,9 @@
 
 import jax
 import numpy as np
+import optax
 import pytest
+from jax.sharding import PartitionSpec
 
 from model.attention import Attention
 from model.feedforward import MLP
@@ -11,7 +13,9 @@ from model.parametrization import Standard
 from model.positions import Learned
 from model.qk_norm import PerHead
 from model.transformer import TransformerConfig
-from train.state import Blueprint, keys
+from sharding.placements import FullySharded
+from train.state import Blueprint, keys, placed
+from train.statistic import Statistic
 
 CONFIG = TransformerConfig(
     layers=3, embed=40, vocab=50, norm=LayerNorm(bias=True), parametrization=Standard(0.1),
@@ -69,3 +73,21 @@ def test_a_blueprint_rebuilds_its_model(blueprint: Blueprint) -> None:
     model = blueprint.model(weights)
     assert model.config == CONFIG
     assert getattr(model.blocks, "0").attention.query[...].shape == (3, 40, 4, 10)
+
+
+def test_what_an_optimizer_keeps_lies_with_its_weight() -> None:
+    layout = FullySharded().on()
+    wide = jax.ShapeDtypeStruct((2, 8), np.float32)
+    weights = {"a": {"scale": jax.ShapeDtypeStruct((8,), np.float32)}, "scale": wide}
+    shardings = {"a": {"scale": layout.weight(("embed",), (8,))}, "scale": layout.weight((None, "embed"), (2, 8))}
+    kept = {
+        "mean": weights,
+        "row": {"a": {"scale": jax.ShapeDtypeStruct((3,), np.float32)}, "scale": Statistic(wide, ("vocab", "blocks"))},
+        "part": (optax.MaskedNode(), {"scale": wide}), "count": jax.ShapeDtypeStruct((), np.int32),
+    }  # fmt: skip
+    found = jax.tree.map(lambda leaf: leaf.sharding.spec, placed(kept, weights, shardings, layout))
+    assert found["mean"] == {"a": {"scale": PartitionSpec("fsdp")}, "scale": PartitionSpec(None, "fsdp")}
+    # Of another shape than the weight; and by names of its own.
+    assert found["row"]["a"]["scale"] == PartitionSpec() == found["count"]
+    assert found["row"]["scale"].value == PartitionSpec(None, ("data", "fsdp"))
+    assert found["part"] == (optax.MaskedNode(), {"scale": PartitionSpec(None, "fsdp")})

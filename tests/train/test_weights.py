@@ -18,3 +18,15 @@ def test_what_stacks_weights_and_what_is_decayed() -> None:
     assert (experts.decay_share, router.decay_share, scale.decay_share) == (1.0, 1.0, 0.0)
     assert Weight(("a",), ("embed",), (3,), decay=0.5).decay_share == 0.5
     assert scale.name == "norm/scale"
+
+
+def test_the_sides_of_a_matrix() -> None:
+    for axes, sides in [
+        (("embed", "mlp"), ((0,), (1,))),
+        (("layers", "embed", "heads", "head_dim"), ((1,), (2, 3))),
+        (("layers", "heads", "head_dim", "embed"), ((1, 2), (3,))),
+        (("rank", "kv_heads", "head_dim"), ((0,), (1, 2))),
+        (("layers", "experts", "embed", "mlp"), ((2,), (3,))),
+        (("layers", "embed", "experts"), ((1,), (2,))),
+    ]:
+        assert Weight(("a",), axes, (2,) * len(axes)).sides == sides

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-from train.optimizers.optimizer import Optimizer, clipped, decayed, learning
+from train.optimizers.optimizer import Optimizer, by_root_of_width, clipped, decayed, learning
 from train.optimizers.ranges import not_negative, positive
 from train.statistic import Statistic
 from train.weights import Weight
@@ -58,6 +58,7 @@ class Adafactor(Optimizer):
 
     def transform(self, schedule: optax.Schedule, weights: Any) -> optax.GradientTransformation:
         """Clip, factored step relative to the weight, decay, learning rate."""
+        weights = jax.tree.map(by_root_of_width, weights)
 
         def start(params: Any) -> Squares:
             return self._start(params, weights)

@@ -28,7 +28,7 @@ class DiagonalLength(Graft):
 
 @dataclasses.dataclass(frozen=True)
 class OwnLength(Graft):
-    """The direction is the step."""
+    """The direction is the step, as in Gupta 2018. Its size is none that rates by width (muP) are made for."""
 
     def step(self, direction: Array, diagonal: Array, own: tuple[int, ...]) -> Array:
         """The direction."""

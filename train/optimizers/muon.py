@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from sharding.axes import BUCKETS, HEADS, KV_HEADS, LABELS, POSITION, TYPES, VOCAB
-from train.optimizers.optimizer import Optimizer, clipped, decayed, learning, masked_out
+from sharding.axes import BUCKETS, LABELS, POSITION, TYPES, VOCAB
+from train.optimizers.optimizer import Optimizer, by_root_of_width, clipped, decayed, learning, masked_out
 from train.optimizers.ranges import fractions, not_negative, positive
 from train.weights import Weight
 
@@ -37,7 +37,7 @@ class Muon(Optimizer):
     Attributes:
       momentum: decay of the sum of the matrices' gradients.
       iterations: of Newton-Schulz, 1 to 5; fewer cost less and leave singular values further from 1.
-      decay: weight decay of these matrices, times the learning rate.
+      decay: weight decay of these matrices, times the learning rate; all else is spared, unless a rule decays it.
       b1: Adam's decay of the mean of gradients.
       b2: Adam's decay of the mean of their squares.
       eps: Adam's, added to the root of the second.
@@ -68,8 +68,8 @@ class Muon(Optimizer):
             return jax.tree.map(self._step, updates, weights, is_leaf=masked_out)
 
         hidden = jax.tree.map(is_hidden, weights)
-        weights = jax.tree.map(lambda w, inside: _for_muon(w) if inside else w, weights, hidden)
-        of_blocks = jax.tree.map(lambda w, inside: w if inside else dataclasses.replace(w, decay=0.0), weights, hidden)
+        weights = jax.tree.map(lambda w, inside: by_root_of_width(w) if inside else w, weights, hidden)
+        of_blocks = jax.tree.map(_spared, weights, hidden)
         parts = {
             True: optax.chain(optax.trace(self.momentum, nesterov=True), optax.stateless(orthogonalised)),
             False: optax.chain(optax.scale_by_adam(self.b1, self.b2, self.eps), optax.scale(self.rate)),
@@ -81,15 +81,12 @@ class Muon(Optimizer):
             learning(schedule, weights),
         )
 
-    def _step(self, momentum: Any, weight: Weight) -> Any:
+    def _step(self, momentum: Any, weight: Any) -> Any:
         if masked_out(momentum):
             return momentum
-        axes, shape = weight.axes, momentum.shape
-        stack = shape[: weight.stacked]
-        # Heads and their features are one side of a matrix, the last or the first.
-        leading = axes[len(stack)] in (HEADS, KV_HEADS)
-        flat = (*stack, -1, shape[-1]) if leading else (*stack, shape[len(stack)], -1)
-        plain = momentum.reshape(flat)
+        shape = momentum.shape
+        rows, columns = (math.prod(shape[dim] for dim in side) for side in weight.sides)
+        plain = momentum.reshape(*shape[: weight.stacked], rows, columns)
         scale = 0.2 * math.sqrt(max(plain.shape[-2:]))
         return (scale * orthogonal(plain, self.iterations)).reshape(shape)
 
@@ -108,16 +105,8 @@ def orthogonal(x: Float[Array, "*stack rows columns"], iterations: int) -> Float
     return x if wide else jnp.swapaxes(x, -1, -2)
 
 
-def _for_muon(weight: Weight) -> Weight:
-    """A weight with the rate that is right for orthogonal updates of 0.2 sqrt(max(inputs, outputs)).
-
-    What a matrix does to vectors moves with its largest singular value, and this update's grows with the root of the
-    width where that of Adam's aligned update grows with the width (Yang 2023, arXiv:2310.17813).
-    """
-    root = weight.width**0.5
-    return dataclasses.replace(
-        weight, rate=weight.rate * root, decay=None if weight.decay is None else weight.decay / root
-    )
+def _spared(weight: Weight, hidden: bool) -> Weight:
+    return weight if hidden or weight.decay is not None else dataclasses.replace(weight, decay=0.0)
 
 
 def is_hidden(weight: Weight) -> bool:

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from train.weights import Weight
+
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer(abc.ABC):
@@ -61,6 +63,19 @@ def learning(schedule: optax.Schedule, weights: Any) -> optax.GradientTransforma
         return optax.scale_by_learning_rate(schedule)
     multiplied = optax.stateless(lambda updates, _: jax.tree.map(lambda u, rate: u * rate, updates, rates))
     return optax.chain(multiplied, optax.scale_by_learning_rate(schedule))
+
+
+def by_root_of_width(weight: Weight) -> Weight:
+    """A weight with the rate that suits updates whose elements shrink with the root of the width by themselves.
+
+    Such are orthogonal matrices of 0.2 sqrt(max(inputs, outputs)): what a matrix does to vectors moves with its largest
+    singular value, and theirs grows with the root of the width where that of Adam's aligned update grows with the
+    width (Yang 2023, arXiv:2310.17813). And such are Adafactor's steps, which are as large as the weights are.
+    """
+    root = weight.width**0.5
+    return dataclasses.replace(
+        weight, rate=weight.rate * root, decay=None if weight.decay is None else weight.decay / root
+    )
 
 
 def only(tree: Any, chosen: Any) -> Any:

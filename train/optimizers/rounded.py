@@ -5,10 +5,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, BFloat16, Float32
+from jaxtyping import Array, BFloat16, Float32, UInt32
 
 from train.optimizers.optimizer import Optimizer
+from train.statistic import Statistic
 
 
 class Rounding(NamedTuple):
@@ -25,7 +27,8 @@ class Rounded(Optimizer):
     All is computed in float32. Of a mean of squares with decay 0.999, a change of a thousandth is less than half a
     step of bfloat16, and rounding to the nearest would leave it as it is for ever. Weights that are bfloat16
     (`Precision(weights="bfloat16")`) are rounded like that too. What is drawn depends on the seed, the number of
-    steps and the place in the array alone: on any layout, and after a resume, it is the same.
+    steps and the place in the array alone: on any layout, and after a resume, it is the same. Factored and matrix
+    statistics stay float32.
 
     Attributes:
       inner: how gradients become updates.
@@ -45,19 +48,21 @@ class Rounded(Optimizer):
         inner = self.inner.transform(schedule, weights)
 
         def start(params: Any) -> Rounding:
-            kept = jax.tree.map(lambda x: x.astype(jnp.bfloat16) if _narrow(x) else x, inner.init(widened(params)))
-            return Rounding(jnp.zeros((), jnp.int32), kept)
+            kept = inner.init(widened(params))
+            narrow = jax.tree.map(lambda x: x.astype(jnp.bfloat16) if _narrow(x) else x, kept, is_leaf=_is_statistic)
+            return Rounding(jnp.zeros((), jnp.int32), narrow)
 
         def update(updates: Any, kept: Rounding, params: Any) -> tuple[Any, Rounding]:
-            of_state, of_weights = jax.random.split(jax.random.fold_in(jax.random.key(self.seed), kept.count))
+            key = jax.random.fold_in(jax.random.key(self.seed), kept.count)
+            of_state, of_weights = jax.random.split(key)
             wide = widened(params)
             updates, within = inner.update(widened(updates), widened(kept.inner), wide)
-            narrow = _each(lambda key, x: stochastically(key, x) if _narrow(x) else x, of_state, within)
+            narrow = _each(lambda words, x: stochastically(words, x) if _narrow(x) else x, of_state, within)
 
-            def step(key: Array, change: Array, weight: Array, given: Array) -> Array:
+            def step(words: Array, change: Array, weight: Array, given: Array) -> Array:
                 if given.dtype != jnp.bfloat16:
                     return change
-                new = stochastically(key, weight + change).astype(jnp.float32)
+                new = stochastically(words, weight + change).astype(jnp.float32)
                 # Minus zero leaves every weight bit for bit, a weight of minus zero too.
                 return jnp.where(new == weight, -0.0, new - weight)
 
@@ -71,13 +76,27 @@ class Rounded(Optimizer):
         return jax.tree.map(lambda x, weight: x.astype(weight.dtype), found, weights)
 
 
-def stochastically(key: Array, x: Float32[Array, "*shape"]) -> BFloat16[Array, "*shape"]:
-    """One of the two nearest bfloat16, the nearer one as much more often: the mean over keys is `x`."""
+def stochastically(words: UInt32[Array, "2"], x: Float32[Array, "*shape"]) -> BFloat16[Array, "*shape"]:
+    """One of the two nearest bfloat16, the nearer one as much more often: the mean over `words` is `x`.
+
+    What is drawn for a number is a hash of the words and of its place: JAX's generator takes long to compile for every
+    leaf.
+    """
     bits = jax.lax.bitcast_convert_type(x, jnp.uint32)
+    place = jnp.zeros(x.shape, jnp.uint32)
+    for axis, size in enumerate(x.shape):
+        place = place * np.uint32(size) + jax.lax.broadcasted_iota(jnp.uint32, x.shape, axis)
     # bfloat16 is the upper half of float32: a number below 2^16 added to the lower half carries as often as it is far.
-    drawn = bits + jax.random.bits(key, x.shape, jnp.uint16).astype(jnp.uint32)
+    drawn = bits + (_mixed(_mixed(place + words[0]) + words[1]) >> 16)
     rounded = jax.lax.bitcast_convert_type(drawn & jnp.uint32(0xFFFF0000), jnp.float32)
     return jnp.where(jnp.isfinite(x), rounded, x).astype(jnp.bfloat16)
+
+
+def _mixed(x: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
+    # The finaliser of MurmurHash3 (Appleby 2011): one to one, and every bit of it depends on every bit given.
+    x = (x ^ (x >> 16)) * np.uint32(0x85EBCA6B)
+    x = (x ^ (x >> 13)) * np.uint32(0xC2B2AE35)
+    return x ^ (x >> 16)
 
 
 def widened(tree: Any) -> Any:
@@ -85,14 +104,17 @@ def widened(tree: Any) -> Any:
     return jax.tree.map(lambda x: x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x, tree)
 
 
-def _narrow(x: Array) -> bool:
-    # Counters and sums over all weights are few, and have to be right.
-    return x.ndim > 0 and x.dtype == jnp.float32
+def _is_statistic(node: Any) -> bool:
+    return isinstance(node, Statistic)
+
+
+def _narrow(x: Any) -> bool:
+    # Counters are few; and of statistics, roots and eigenvectors are taken, which have to be right.
+    return not _is_statistic(x) and x.ndim > 0 and x.dtype == jnp.float32
 
 
 def _each(f: Any, key: Array, tree: Any, *more: Any) -> Any:
-    leaves, structure = jax.tree.flatten(tree)
+    leaves, structure = jax.tree.flatten(tree, is_leaf=_is_statistic)
     others = [structure.flatten_up_to(other) for other in more]
-    return structure.unflatten(
-        f(jax.random.fold_in(key, i), *given) for i, given in enumerate(zip(leaves, *others, strict=True))
-    )
+    words = jax.random.bits(key, (len(leaves), 2), jnp.uint32)
+    return structure.unflatten(f(words[i], *given) for i, given in enumerate(zip(leaves, *others, strict=True)))

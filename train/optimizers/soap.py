@@ -151,7 +151,11 @@ def _transposed(x: Array) -> Array:
 
 
 def _eigenvectors(x: Array) -> Array:
-    return jnp.linalg.eigh(x)[1]
+    # The largest first: power iterations leave a column to what the columns before it span.
+    vectors = jnp.linalg.eigh(x)[1][..., ::-1]
+    # Of either sign is an eigenvector, and the last bit of a sum over devices would choose it.
+    largest = jnp.take_along_axis(vectors, jnp.argmax(jnp.abs(vectors), -2, keepdims=True), -2)
+    return vectors * jnp.where(largest < 0, -1.0, 1.0)
 
 
 def _power_iteration(statistic: Array, basis: Array) -> Array:

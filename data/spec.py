@@ -54,9 +54,8 @@ def build(tree: Any, annotation: Any, where: str = "") -> Any:
     """
     if isinstance(tree, Mapping) and "type" in tree:
         cls = spec_type(tree["type"], annotation, where)
-        given = {key: item for key, item in tree.items() if key != "type"}
-        # Specs that were once written otherwise say how.
-        given = cls.renewed(given) if hasattr(cls, "renewed") else given
+        # A spec that was once written otherwise says how in `renewed`.
+        given = getattr(cls, "renewed", dict)({key: item for key, item in tree.items() if key != "type"})
         known = fields_of(cls)
         hints = typing.get_type_hints(cls)
         for key in given:

@@ -17,6 +17,7 @@ from model.kernels import Dropout, Kernel, Scores, Visibility
 from model.layers import linear
 from model.masks import Causal, Mask, Places
 from model.mixing import Kept, Mixing, Step
+from model.observation import Attended, observe
 from model.parameters import Sizes, filled, normal
 from model.positions import Positions, Rope, angles_fit
 from model.qk_norm import QueryKeyNorm
@@ -159,7 +160,7 @@ class AttentionLayer(nnx.Module):
         """
         q = self._placed(self._heads(x, self.query, self.query_bias, HEADS), self.query_norm, step, "query")
         k = self._placed(self._heads(x, self.key, self.key_bias, KV_HEADS), self.key_norm, step, "key")
-        v = checkpoint_name(self._heads(x, self.value, self.value_bias, KV_HEADS), "value")
+        v = named(self._heads(x, self.value, self.value_bias, KV_HEADS), "value")
         if kept is None:
             seen = within_row(self.spec.mask, step)
         else:
@@ -174,7 +175,7 @@ class AttentionLayer(nnx.Module):
 
     def _placed(self, heads: Array, norm: nnx.Module | None, step: Step, name: str) -> Array:
         heads = heads if norm is None else norm(heads)
-        return checkpoint_name(self.spec.positions.at_heads(heads, step.position), name)
+        return named(self.spec.positions.at_heads(heads, step.position), name)
 
     def _mixed(
         self, q: Array, k: Array, v: Array, seen: Visibility, position_weights: nnx.Module | None, key: Array | None
@@ -184,11 +185,18 @@ class AttentionLayer(nnx.Module):
         sinks = None if self.sinks is None else self.sinks[...]
         scores = Scores(self.scale, bias, spec.softcap, sinks)
         dropout = None if key is None or not self.dropout else Dropout(self.dropout, key)
+        observe("scores", Attended(q, k, seen, scores))
         mixed = kernel_of(spec.kernel).attend(q, k, v, seen, scores, dropout)
         mixed = checkpoint_name(constrain(mixed, BATCH, SEQ, HEADS, HEAD_DIM), "attention")
         output = self.output[...]
         mixed = linear(mixed.reshape(*mixed.shape[:2], -1), output.reshape(-1, output.shape[-1]))
         return shifted(mixed, self.output_bias)
+
+
+def named(x: Float[Array, "*shape"], name: str) -> Float[Array, "*shape"]:
+    """`x`, under a name that rematerialisation and observers know."""
+    observe(name, x)
+    return checkpoint_name(x, name)
 
 
 def kernel_of(chosen: Kernel | None) -> Kernel:

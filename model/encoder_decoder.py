@@ -12,6 +12,7 @@ from model.config import TransformerConfig
 from model.cross_attention import CrossAttention
 from model.encoder import Encoder
 from model.mixing import Memory
+from model.observation import apart, pass_on
 from model.parametrization import Rule
 from model.transformer import DecoderLM, Outputs
 
@@ -85,7 +86,9 @@ class EncoderDecoder(nnx.Module):
         source tokens of its own segment. Without them nothing is padding.
         """
         keys = (None, None) if dropout_key is None else tuple(jax.random.split(dropout_key))
-        memory = Memory(self.encoder(source, None, source_segments, keys[0]), source_segments)
+        with apart() as seen:
+            memory = Memory(self.encoder(source, None, source_segments, keys[0]), source_segments)
+        pass_on("encoder", seen)
         return self.decoder.outputs(target, None, target_segments, keys[1], memory)
 
     def prefill(

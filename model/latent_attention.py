@@ -13,6 +13,7 @@ from model.layers import linear
 from model.masks import Causal, Mask
 from model.mixing import Kept, Mixing, Step
 from model.norms import Norm, RMSNorm
+from model.observation import Attended, observe
 from model.parameters import Sizes, normal
 from model.positions import Positions, Rope, angles_fit
 from sharding.axes import BATCH, EMBED, HEAD_DIM, HEADS, RANK, SEQ, constrain
@@ -170,6 +171,7 @@ class LatentAttentionLayer(nnx.Module):
         shared = jnp.broadcast_to(shared[:, :, None], (*keys.shape[:-1], shared.shape[-1]))
         q, k = jnp.concatenate([plain, rotary], axis=-1), jnp.concatenate([keys, shared], axis=-1)
         dropout = None if key is None or not self.dropout else Dropout(self.dropout, key)
+        observe("scores", Attended(q, k, seen, self.scores))
         return kernel_of(self.spec.kernel).attend(q, k, values, seen, self.scores, dropout)
 
     def _over_latents(self, plain: Array, rotary: Array, latent: Array, shared: Array, seen: Visibility) -> Array:

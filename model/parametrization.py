@@ -108,7 +108,7 @@ class MuP(Parametrization):
     stream is multiplied by m^-power, and everything inside the blocks learns at m^(power - 1) of the rate. A power of
     1/2 is Depth-muP (Yang 2023, arXiv:2310.02244, table 1). Weight decay of matrices with less of the rate grows by
     as much, so that rate times decay is that of the base size (same table). The rates are those of Adam and its kin;
-    `train.muon.Muon` makes its own of the width. Adam's `eps` is left as it is: choose one far below gradients.
+    `train.optimizers.Muon` makes its own of the width. Adam's `eps` is left as it is: choose one far below gradients.
 
     At the base size it is the standard parametrization, number by number.
 

@@ -14,6 +14,7 @@ from model.config import BlockSpec, TransformerConfig
 from model.feedforward import Routing
 from model.masks import Retention
 from model.mixing import Kept, Mixing, Step
+from model.observation import apart, observe, pass_on
 from model.parameters import stacked
 from model.plan import Run, plan
 from model.positions import Positions
@@ -43,10 +44,12 @@ class BlockResult(NamedTuple):
     Attributes:
       kept: what its attention keeps of each token, for a cache; None if nobody wants it.
       routing: what its feed-forward layer tells of routing, if it routes.
+      seen: what was observed in it; empty if nobody does.
     """
 
     kept: Kept
     routing: Routing | None
+    seen: dict[str, Array] = {}
 
 
 class Block(nnx.Module):
@@ -75,15 +78,20 @@ class Block(nnx.Module):
 
         def attend(y: Array) -> Array:
             y, results["kept"] = self.attention(y, step, positions.of(self.spec.attention), own, keys[0])
+            observe("attention", y)
             return drop(y, rate, keys[1])
 
         def cross(y: Array) -> Array:
-            y, others = self.cross(y, step, positions.of(self.spec.cross), crossed, keys[3])
+            with apart() as seen:
+                y, others = self.cross(y, step, positions.of(self.spec.cross), crossed, keys[3])
+                observe("attention", y)
+            pass_on("cross", seen)
             results["kept"] = (results["kept"], others)
             return drop(y, rate, keys[4])
 
         def feed(y: Array) -> Array:
             y, results["routing"] = self.feedforward.routed(y)
+            observe("feedforward", y)
             return drop(y, rate, keys[2])
 
         def branch(number: int, y: Array) -> Array:
@@ -95,8 +103,9 @@ class Block(nnx.Module):
             return self.config.residual.thinned(y, noise.depth, jax.random.fold_in(noise.key, 5 + number))
 
         layers = [attend, feed] if self.cross is None else [attend, cross, feed]
-        x = self.config.residual.join(x, layers, self.norms, branch)
-        return constrain(x, BATCH, SEQ, EMBED), BlockResult(results["kept"], results["routing"])
+        x = constrain(self.config.residual.join(x, layers, self.norms, branch), BATCH, SEQ, EMBED)
+        observe("stream", x)
+        return x, BlockResult(results["kept"], results["routing"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,8 +205,9 @@ class Stack(nnx.Module):
 
         def block(graph: nnx.GraphDef, where: Step) -> Any:
             def call(x: Array, weights: Any, kept: Kept, noise: Noise | None) -> tuple[Array, BlockResult]:
-                x, result = nnx.merge(graph, weights)(x, where, positions, kept, noise)
-                return x, result if keep else result._replace(kept=None)
+                with apart() as seen:
+                    x, result = nnx.merge(graph, weights)(x, where, positions, kept, noise)
+                return x, result._replace(kept=result.kept if keep else None, seen=seen)
 
             return rematerialised(call, self.config.remat, rolled=run.repeats > 1 and not unroll)
 
@@ -220,6 +230,8 @@ class Stack(nnx.Module):
             noise = Noise(keys, (indices + 1) / self.config.layers)
         turns = _Pass(tuple(weights for _, weights in split), kept, noise)
         x, found = jax.lax.scan(body, x, turns, unroll=unroll)
+        for name, result in zip(names, found, strict=True):
+            pass_on(name, result.seen)
         return x, dict(zip(names, found, strict=True))
 
     def retention(self, place: str) -> Retention:

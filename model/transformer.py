@@ -191,8 +191,8 @@ class DecoderLM(Transformer):
 def routing_of(results: dict[str, BlockResult]) -> tuple[Array, dict[str, Array]]:
     """What all layers add to the loss of a token, and their figures by `place/name`."""
     loss, figures = jnp.zeros((), jnp.float32), {}
-    for place, (_, routing) in results.items():
-        if routing is not None:
+    for place, result in results.items():
+        if (routing := result.routing) is not None:
             loss = loss + jnp.sum(routing.loss)
             figures |= {f"{place}/{name}": value for name, value in routing.figures.items()}
     return loss, figures

@@ -74,7 +74,7 @@ def test_muon_too() -> None:
     muon = {"optimizer": Muon(decay=0.0)}
     with_mup, without = powers(MuP(32), (32, 128), **muon), powers(Standard(), (32, 128), **muon)
     assert all(abs(power) < 0.35 for power in with_mup.values()), with_mup
-    assert without["stream"] > with_mup["stream"] + 0.4, (with_mup, without)
+    assert without["attention logits"] > 0.5 and without["logits"] > 0.5, without
 
 
 def test_models_at_other_widths() -> None:

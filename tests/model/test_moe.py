@@ -27,8 +27,8 @@ from model.positions import Rope
 from model.precision import Precision
 from model.router import Router, Sigmoid, Softmax, SoftmaxOfChosen
 from model.transformer import DecoderLM, TransformerConfig
-from train.optimizer import is_matrix
 from train.state import Blueprint
+from train.weights import is_matrix
 
 QUICK = {"xla_backend_optimization_level": 0}
 SIZES = Sizes(embed=8, layers=2, dropout=0.0, parametrization=Standard(0.5), precision=Precision(compute="float32"))

@@ -12,7 +12,7 @@ from model.parameters import Sizes, logical_axes
 from model.parametrization import Standard
 from model.precision import Precision
 from model.router import Router, RouterLayer, Sigmoid, Softmax, SoftmaxOfChosen
-from train.optimizer import is_matrix
+from train.weights import is_matrix
 
 RNG = np.random.default_rng(3)
 EXPERTS = 8

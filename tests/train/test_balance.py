@@ -19,7 +19,7 @@ from model.router import Sigmoid
 from model.transformer import TransformerConfig
 from train.balance import balanced, router_metrics
 from train.objective import CausalLM
-from train.optimizer import AdamW
+from train.optimizers import AdamW
 from train.state import Blueprint, TrainState
 from train.step import make_step
 

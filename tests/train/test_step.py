@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from train.objective import Objective, Sums
-from train.optimizer import AdamW
+from train.optimizers import AdamW
 from train.state import Blueprint, TrainState
 from train.step import make_step
 from train.weights import Weight

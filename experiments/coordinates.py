@@ -1,25 +1,23 @@
 """How far the activations of a model move in its first steps, by width or depth (Yang 2022, appendix D.1)."""
 
-import contextvars
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from model.config import TransformerConfig
-from model.kernels import Dense, Dropout, Kernel, Scores, Visibility
-from model.mixing import Step
+from model.kernels import attention_logits
+from model.observation import observing
 from model.positions import default_positions
 from model.transformer import DecoderLM
 from train.objective import CausalLM
-from train.optimizer import Optimizer
+from train.optimizers import Optimizer
 from train.state import Blueprint, TrainState
 from train.step import make_step
 
@@ -28,29 +26,6 @@ GROWING = ("hidden", "heads", "kv_heads", "kv_rank", "query_rank")
 # What is measured, in the order of the forward pass.
 NAMES = ("embedding", "attention logits", "stream", "logits")
 ROWS, SEQ = 2, 16
-
-_recorded: contextvars.ContextVar[list[Array] | None] = contextvars.ContextVar("recorded", default=None)
-
-
-@dataclasses.dataclass(frozen=True)
-class Recording(Kernel):
-    """The dense kernel, which also records the scaled products of queries and keys."""
-
-    def attend(
-        self,
-        q: Float[Array, "batch seq heads head_dim"],
-        k: Float[Array, "batch keys kv_heads head_dim"],
-        v: Float[Array, "batch keys kv_heads value_dim"],
-        visibility: Visibility,
-        scores: Scores,
-        dropout: Dropout | None,
-    ) -> Float[Array, "batch seq heads value_dim"]:
-        """One softmax over all keys."""
-        if (recorded := _recorded.get()) is not None:
-            shared = jnp.repeat(k, q.shape[2] // k.shape[2], axis=2)
-            recorded.append(scores.scale * jnp.einsum("bqhd,bkhd->bhqk", q, shared))
-        return Dense().attend(q, k, v, visibility, scores, dropout)
-
 
 def widened(model: TransformerConfig, width: int, more_heads: bool = True) -> TransformerConfig:
     """The model at another width, with all that grows in proportion; blocks, vocabulary and experts stay.
@@ -89,41 +64,24 @@ def widened(model: TransformerConfig, width: int, more_heads: bool = True) -> Tr
     return dataclasses.replace(model, embed=width, **parts)
 
 
-def recording(model: TransformerConfig) -> TransformerConfig:
-    """The model with attention that records its logits."""
-    kernel = Recording()
-
-    def changed(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return tuple(changed(item) for item in value)
-        if not dataclasses.is_dataclass(value):
-            return value
-        own = {field.name: changed(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        return dataclasses.replace(value, **(own | ({"kernel": kernel} if "kernel" in own else {})))
-
-    return dataclasses.replace(model, attention=changed(model.attention))
-
-
 def activations(model: DecoderLM, tokens: Array) -> dict[str, Array]:
-    """What `NAMES` says of a batch; attention logits of all blocks, the stream after the last one."""
-    step = Step(default_positions(tokens))
-    first = x = model.embedded(tokens, step.position)
-    token = _recorded.set(recorded := [])
-    try:
-        for block in _blocks(model):
-            x, _ = block(x, step, model.positions, None, None)
-    finally:
-        _recorded.reset(token)
-    return dict(zip(NAMES, (first, jnp.stack(recorded), x, model.logits(x)), strict=True))
+    """What `NAMES` says of a batch: attention logits of all blocks, and the stream after the last one."""
 
+    def keep(name: str, value: Any) -> dict[str, Array]:
+        if name == "scores":
+            return {"attention logits": attention_logits(value.q, value.k, None, value.scores)}
+        return {name: value} if name == "stream" else {}
 
-def _blocks(model: DecoderLM) -> Iterator[Any]:
-    """One by one and not in a loop, out of which nothing could be taken."""
-    for run in model.blocks.plan.runs:
-        for turn in range(run.repeats):
-            for place in run.places:
-                graph, state = nnx.split(getattr(model.blocks, str(place)))
-                yield nnx.merge(graph, jax.tree.map(lambda weight, i=turn: weight[i], state))
+    with observing(keep) as found:
+        logits = model(tokens)
+    places = {name: [value for key, value in found.items() if key.endswith(name)] for name in NAMES}
+    return {
+        "embedding": model.embedded(tokens, default_positions(tokens)),
+        # Places of a stack may differ in their heads, and each has all of its repeats.
+        "attention logits": jnp.concatenate([value.reshape(-1) for value in places["attention logits"]]),
+        "stream": places["stream"][-1][-1],
+        "logits": logits,
+    }
 
 
 def moved(
@@ -143,7 +101,7 @@ def moved(
       options: of the compiler.
     """
     precision = dataclasses.replace(model.precision, weights="float32", compute="float32")
-    blueprint = Blueprint(recording(dataclasses.replace(model, precision=precision, remat="none")))
+    blueprint = Blueprint(dataclasses.replace(model, precision=precision, remat="none"))
     schedule = optax.constant_schedule(rate)
     transform = optimizer.transform(schedule, blueprint.table)
     tokens = np.random.default_rng(seed).integers(model.vocab, size=(ROWS, SEQ + 1), dtype=np.int32)

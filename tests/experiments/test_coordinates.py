@@ -16,8 +16,7 @@ from model.moe import MoE
 from model.parametrization import MuP, Parametrization, Standard
 from model.positions import NoPositions
 from model.transformer import TransformerConfig
-from train.muon import Muon
-from train.optimizer import AdamW, Optimizer
+from train.optimizers import AdamW, Muon, Optimizer
 
 BASE = TransformerConfig(1, 32, 64, Attention(2, positions=NoPositions()), MLP(64, "relu"))
 # Little is computed here and much is compiled.

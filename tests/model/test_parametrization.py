@@ -25,7 +25,7 @@ from model.positions import Learned, T5Bias
 from model.precision import Precision
 from model.residual import DeepNorm, PostNorm, PreNorm, Residual
 from model.transformer import DecoderLM, TransformerConfig
-from train.muon import Muon
+from train.optimizers import Muon
 from train.state import Blueprint
 from train.weights import Weight
 

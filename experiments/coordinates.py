@@ -28,7 +28,7 @@ NAMES = ("embedding", "attention logits", "stream", "logits")
 ROWS, SEQ = 2, 16
 
 def widened(model: TransformerConfig, width: int, more_heads: bool = True) -> TransformerConfig:
-    """The model at another width, with all that grows in proportion; blocks, vocabulary and experts stay.
+    """The model at another width, with all that grows in proportion, hidden units rounded; the number of blocks stays.
 
     Args:
       model: the model.
@@ -36,7 +36,7 @@ def widened(model: TransformerConfig, width: int, more_heads: bool = True) -> Tr
       more_heads: whether heads become more, or longer.
 
     Raises:
-      ValueError: if something would not be whole.
+      ValueError: if heads or ranks would not be whole.
     """
     grows = [*GROWING] if more_heads else [field for field in GROWING if "heads" not in field]
     if not more_heads:
@@ -53,6 +53,9 @@ def widened(model: TransformerConfig, width: int, more_heads: bool = True) -> Tr
             place = f"{where}.{field.name}"
             if field.name in grows and isinstance(old, int):
                 new, rest = divmod(old * width, model.embed)
+                if field.name == "hidden":
+                    # A unit more or less is as good.
+                    new, rest = max(1, round(old * width / model.embed)), 0
                 if rest or (old and not new):
                     raise ValueError(f"{place} is {old} at width {model.embed}; at width {width} it is no whole number")
                 changes[field.name] = new

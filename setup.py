@@ -56,6 +56,8 @@ setup(
         "beam": ["apache-beam>=2.77"],
         "huggingface": ["datasets>=3"],
         "test": ["beartype>=0.20", "hypothesis>=6.100", "pytest>=8", "pytest-xdist>=3.6", "ruff"],
+        # Products of matrices in 8 bits.
+        "quantised": ["qwix>=0.1.8"],
         "parity": ["torch==2.13.0", "transformers>=5.24"],
     },
     entry_points={"console_scripts": ["espalier = experiments.cli:main"]},

@@ -31,6 +31,7 @@ VERBS = {
     "models": "experiments.models",
     "report": "experiments.report",
     "benchmark": "experiments.benchmark",
+    "coordinate-check": "experiments.coordinate_check",
 }
 
 

@@ -121,7 +121,7 @@ class AttentionLayer(nnx.Module):
 
     def __init__(self, spec: Attention, sizes: Sizes, rngs: nnx.Rngs) -> None:
         self.spec = spec
-        self.dropout = sizes.dropout
+        self.dropout, self.quantised = sizes.dropout, sizes.precision.products
         embed, features, precision = sizes.embed, spec.features(sizes.embed), sizes.precision
         self.scale = spec.scale or features**-0.5 * sizes.parametrization.scores(features)
 
@@ -170,8 +170,8 @@ class AttentionLayer(nnx.Module):
 
     def _heads(self, x: Array, weight: nnx.Param, bias: nnx.Param | None, axis: str) -> Array:
         weight = weight[...]
-        flat = linear(x, weight.reshape(weight.shape[0], -1)).reshape(*x.shape[:2], *weight.shape[1:])
-        return constrain(shifted(flat, bias), BATCH, SEQ, axis, HEAD_DIM)
+        flat = linear(x, weight.reshape(weight.shape[0], -1), quantised=self.quantised)
+        return constrain(shifted(flat.reshape(*x.shape[:2], *weight.shape[1:]), bias), BATCH, SEQ, axis, HEAD_DIM)
 
     def _placed(self, heads: Array, norm: nnx.Module | None, step: Step, name: str) -> Array:
         heads = heads if norm is None else norm(heads)
@@ -189,7 +189,9 @@ class AttentionLayer(nnx.Module):
         mixed = kernel_of(spec.kernel).attend(q, k, v, seen, scores, dropout)
         mixed = checkpoint_name(constrain(mixed, BATCH, SEQ, HEADS, HEAD_DIM), "attention")
         output = self.output[...]
-        mixed = linear(mixed.reshape(*mixed.shape[:2], -1), output.reshape(-1, output.shape[-1]))
+        mixed = linear(
+            mixed.reshape(*mixed.shape[:2], -1), output.reshape(-1, output.shape[-1]), quantised=self.quantised
+        )
         return shifted(mixed, self.output_bias)
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from model.layers import gelu, linear
 from model.parameters import Sizes, filled, normal
+from model.quantised import QuantisedProduct
 from sharding.axes import BATCH, EMBED, SEQ, constrain
 from sharding.axes import MLP as MLP_AXIS
 
@@ -71,16 +72,19 @@ class Products(abc.ABC):
         """The same, back to the stream."""
 
 
+@dataclasses.dataclass(frozen=True)
 class Same(Products):
-    """All tokens with the same weights."""
+    """All tokens with the same weights, in their format or in `quantised` products."""
+
+    quantised: QuantisedProduct | None = None
 
     def inwards(self, x: Array, weight: nnx.Param, bias: nnx.Param | None) -> Array:
         """x W + b, laid out by hidden units."""
-        return constrain(shifted(linear(x, weight[...]), bias), BATCH, SEQ, MLP_AXIS)
+        return constrain(shifted(linear(x, weight[...], quantised=self.quantised), bias), BATCH, SEQ, MLP_AXIS)
 
     def outwards(self, x: Array, weight: nnx.Param, bias: nnx.Param | None) -> Array:
         """x W + b."""
-        return shifted(linear(x, weight[...]), bias)
+        return shifted(linear(x, weight[...], quantised=self.quantised), bias)
 
 
 class FeedForwardPlan(abc.ABC):
@@ -151,8 +155,7 @@ class MLPLayer(FeedForwardLayer):
     """The weights of `MLP`, and its formula."""
 
     def __init__(self, spec: MLP, sizes: Sizes, rngs: nnx.Rngs) -> None:
-        self.spec = spec
-        precision = sizes.precision
+        self.spec, self.same, precision = spec, Same(sizes.precision.products), sizes.precision
         self.up = normal(rngs, (sizes.embed, spec.hidden), (EMBED, MLP_AXIS), sizes.inner_std, sizes)
         self.down = normal(rngs, (spec.hidden, sizes.embed), (MLP_AXIS, EMBED), sizes.residual_std, sizes)
         self.up_bias = filled(0.0, (spec.hidden,), (MLP_AXIS,), precision) if spec.bias else None
@@ -160,7 +163,7 @@ class MLPLayer(FeedForwardLayer):
 
     def __call__(self, x: Float[Array, "batch seq embed"]) -> Float[Array, "batch seq embed"]:
         """act(x W_in + b_in) W_out + b_out."""
-        return self.through(x, Same())
+        return self.through(x, self.same)
 
     def through(self, x: Float[Array, "*tokens embed"], products: Products) -> Float[Array, "*tokens embed"]:
         """The formula, by the products of an expert or of all tokens."""
@@ -227,19 +230,19 @@ class GatedMLPLayer(FeedForwardLayer):
     """The weights of `GatedMLP`, and its formula."""
 
     def __init__(self, spec: GatedMLP, sizes: Sizes, rngs: nnx.Rngs) -> None:
-        self.spec = spec
-        precision, hidden = sizes.precision, ((spec.hidden,), (MLP_AXIS,), sizes.precision)
+        self.spec, self.same = spec, Same(sizes.precision.products)
+        hidden = ((spec.hidden,), (MLP_AXIS,), sizes.precision)
         inwards = ((sizes.embed, spec.hidden), (EMBED, MLP_AXIS), sizes.inner_std, sizes)
         self.gate = normal(rngs, *inwards)
         self.up = normal(rngs, *inwards)
         self.down = normal(rngs, (spec.hidden, sizes.embed), (MLP_AXIS, EMBED), sizes.residual_std, sizes)
         self.gate_bias = filled(0.0, *hidden) if spec.bias else None
         self.up_bias = filled(0.0, *hidden) if spec.bias else None
-        self.down_bias = filled(0.0, (sizes.embed,), (EMBED,), precision) if spec.bias else None
+        self.down_bias = filled(0.0, (sizes.embed,), (EMBED,), sizes.precision) if spec.bias else None
 
     def __call__(self, x: Float[Array, "batch seq embed"]) -> Float[Array, "batch seq embed"]:
         """(act(x W_gate) * x W_up) W_down."""
-        return self.through(x, Same())
+        return self.through(x, self.same)
 
     def through(self, x: Float[Array, "*tokens embed"], products: Products) -> Float[Array, "*tokens embed"]:
         """The formula, by the products of an expert or of all tokens."""

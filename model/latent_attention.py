@@ -16,6 +16,7 @@ from model.norms import Norm, RMSNorm
 from model.observation import Attended, observe
 from model.parameters import Sizes, normal
 from model.positions import Positions, Rope, angles_fit
+from model.quantised import QuantisedProduct
 from sharding.axes import BATCH, EMBED, HEAD_DIM, HEADS, RANK, SEQ, constrain
 
 
@@ -103,7 +104,8 @@ class LatentAttentionLayer(nnx.Module):
 
     def __init__(self, spec: LatentAttention, sizes: Sizes, rngs: nnx.Rngs) -> None:
         self.spec = spec
-        self.dropout = sizes.dropout
+        # Keys and values are made of the vectors in `compute`: when decoding, by other products than in a full pass.
+        self.dropout, self.quantised = sizes.dropout, sizes.precision.products
         self.scores = Scores(spec.scale or spec.score_scale * sizes.parametrization.scores(spec.query_dim))
         embed, std = sizes.embed, sizes.init_std
 
@@ -142,8 +144,9 @@ class LatentAttentionLayer(nnx.Module):
         Returns the output, and the vectors and shared key parts: of the row, or of the whole cache.
         """
         plain, rotary = self._queries(x, step)
-        latent = self.latent_norm(linear(x, self.latent_down[...]))
-        shared = self.spec.positions.at_heads(linear(x, self.rotary_key[...])[:, :, None], step.position)[:, :, 0]
+        latent = self.latent_norm(linear(x, self.latent_down[...], quantised=self.quantised))
+        shared = linear(x, self.rotary_key[...], quantised=self.quantised)
+        shared = self.spec.positions.at_heads(shared[:, :, None], step.position)[:, :, 0]
         latent, shared = checkpoint_name(latent, "key"), checkpoint_name(shared, "value")
         if kept is None:
             seen = within_row(self.spec.mask, step)
@@ -152,13 +155,13 @@ class LatentAttentionLayer(nnx.Module):
             latent, shared = written(kept, (latent, shared), step, self.spec.mask)
             mixed = self._over_latents(plain, rotary, latent, shared, over_cache(self.spec.mask, step))
         mixed = checkpoint_name(constrain(mixed, BATCH, SEQ, HEADS, HEAD_DIM), "attention")
-        output = self.output[...]
-        return linear(mixed.reshape(*x.shape[:2], -1), output.reshape(-1, output.shape[-1])), (latent, shared)
+        output, mixed = self.output[...], mixed.reshape(*x.shape[:2], -1)
+        return linear(mixed, output.reshape(-1, output.shape[-1]), quantised=self.quantised), (latent, shared)
 
     def _queries(self, x: Array, step: Step) -> tuple[Array, Array]:
         if self.query_down is not None:
-            x = self.query_norm(linear(x, self.query_down[...]))
-        heads = constrain(_heads(x, self.query_up[...]), BATCH, SEQ, HEADS, HEAD_DIM)
+            x = self.query_norm(linear(x, self.query_down[...], quantised=self.quantised))
+        heads = constrain(_heads(x, self.query_up[...], self.quantised), BATCH, SEQ, HEADS, HEAD_DIM)
         plain, rotary = heads[..., : self.spec.plain_dim], heads[..., self.spec.plain_dim :]
         return checkpoint_name(plain, "query"), self.spec.positions.at_heads(rotary, step.position)
 
@@ -188,5 +191,9 @@ class LatentAttentionLayer(nnx.Module):
         return jnp.einsum("bsnr,rnd->bsnd", mixed, value_up)
 
 
-def _heads(x: Float[Array, "batch seq inputs"], weight: Float[Array, "inputs heads features"]) -> Array:
-    return linear(x, weight.reshape(weight.shape[0], -1)).reshape(*x.shape[:2], *weight.shape[1:])
+def _heads(
+    x: Float[Array, "batch seq inputs"],
+    weight: Float[Array, "inputs heads features"],
+    quantised: QuantisedProduct | None = None,
+) -> Array:
+    return linear(x, weight.reshape(weight.shape[0], -1), quantised=quantised).reshape(*x.shape[:2], *weight.shape[1:])

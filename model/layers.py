@@ -5,19 +5,27 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from model import cpu_layers
+from model.quantised import QuantisedProduct
 from sharding.axes import platform
 
 
 def linear(
-    x: Float[Array, "*batch inputs"], weight: Float[Array, "inputs outputs"], result: jnp.dtype | type | None = None
+    x: Float[Array, "*batch inputs"],
+    weight: Float[Array, "inputs outputs"],
+    result: jnp.dtype | type | None = None,
+    quantised: QuantisedProduct | None = None,
 ) -> Float[Array, "*batch outputs"]:
     """x @ weight with operands in the format of x, accumulated and returned in `result` (default: that of x).
+
+    With `quantised` it is that product instead, in the format of x.
 
     In float32 on a CPU the leading axes are folded into one: XLA's matrix product is fast there on two dimensions,
     and its fused weight gradient of a three-dimensional contraction is slow. Elsewhere they stay, since
     folding would merge axes that may be sharded differently.
     """
     weight = weight.astype(x.dtype)
+    if quantised is not None:
+        return quantised(x, weight)
     if not _on_cpu(x):
         return jnp.einsum("...i,io->...o", x, weight, preferred_element_type=result)
     flat = cpu_layers.matmul(x.reshape(-1, x.shape[-1]), weight)

@@ -4,6 +4,8 @@ import dataclasses
 
 import jax.numpy as jnp
 
+from model.quantised import QuantisedProduct
+
 FORMATS = ("float32", "bfloat16")
 
 
@@ -14,10 +16,13 @@ class Precision:
     Attributes:
       weights: format in which weights are kept and updated.
       compute: format of activations and of the operands of matrix products.
+      products: how tokens are multiplied with the weights of attention and dense feed-forward layers, if not in
+        `compute`: `Int8()` or `Fp8()`. Routers, experts, embeddings and logits stay as they are.
     """
 
     weights: str = "float32"
     compute: str = "bfloat16"
+    products: QuantisedProduct | None = None
 
     def __post_init__(self) -> None:
         for field in ("weights", "compute"):

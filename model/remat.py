@@ -7,14 +7,17 @@ import jax
 
 _policies = jax.checkpoint_policies
 
+# What attention gives: under the one name the layer's output, under the other what Pallas' splash kernel keeps for its
+# backward pass (`model.splash_kernel.KEPT`), without which the kernel would run again for it.
+_ATTENTION = ("attention", "splash")
 # Names as researchers know them from MaxText; None means that nothing is recomputed.
 POLICIES: dict[str, Callable[..., Any] | None] = {
     "none": None,
     "full": _policies.nothing_saveable,
     "minimal": _policies.dots_with_no_batch_dims_saveable,
     "save_qkv": _policies.save_only_these_names("query", "key", "value"),
-    "save_attention": _policies.save_only_these_names("attention"),
-    "save_qkv_attention": _policies.save_only_these_names("query", "key", "value", "attention"),
+    "save_attention": _policies.save_only_these_names(*_ATTENTION),
+    "save_qkv_attention": _policies.save_only_these_names("query", "key", "value", *_ATTENTION),
 }
 
 

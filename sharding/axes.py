@@ -36,7 +36,7 @@ LOGICAL_AXES = (
 
 @runtime_checkable
 class ActiveLayout(Protocol):
-    """What `constrain` needs of a layout: shardings of activations, and the platform they live on."""
+    """What a model needs of a layout: shardings of activations, and the platform they live on."""
 
     platform: str
 
@@ -76,6 +76,13 @@ def platform() -> str:
     """
     layout = _active.get()
     return jax.default_backend() if layout is None else layout.platform
+
+
+def device_kind() -> str:
+    """What the devices call themselves that a program is traced for, such as `TPU v5 lite`."""
+    layout = _active.get()
+    kind = None if layout is None else getattr(layout, "device_kind", None)
+    return jax.devices()[0].device_kind if kind is None else kind
 
 
 def laid_out(shape: tuple[int, ...], *axes: str | None) -> jax.sharding.Sharding | None:

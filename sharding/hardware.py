@@ -18,6 +18,17 @@ PEAK_FLOPS: dict[str, float] = {
     "NVIDIA H100": 989e12,
     "NVIDIA H200": 989e12,
 }
+# Devices with matrix products of 8-bit floats, by prefix of `device_kind`: NVIDIA's from compute capability 8.9
+# (Ada, Hopper, Blackwell), by its data sheets; TPUs from the seventh generation (Cloud TPU documentation).
+FP8 = (
+    "NVIDIA H100", "NVIDIA H200", "NVIDIA H20", "NVIDIA GH200", "NVIDIA L4", "NVIDIA L40", "NVIDIA RTX 6000 Ada",
+    "NVIDIA GeForce RTX 40", "NVIDIA GeForce RTX 50", "NVIDIA B100", "NVIDIA B200", "NVIDIA GB200", "TPU7x",
+)  # fmt: skip
+
+
+def has_fp8(kind: str) -> bool:
+    """Whether devices of this `device_kind` are known to multiply matrices of 8-bit floats."""
+    return kind.startswith(FP8)
 
 
 def peak_flops(device: jax.Device) -> float | None:

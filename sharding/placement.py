@@ -81,6 +81,11 @@ class Layout:
         return str(self.mesh.devices.flat[0].platform)
 
     @property
+    def device_kind(self) -> str:
+        """What its devices call themselves."""
+        return str(self.mesh.devices.flat[0].device_kind)
+
+    @property
     def replicated(self) -> NamedSharding:
         """Sharding of a value that every device holds whole."""
         return NamedSharding(self.mesh, PartitionSpec())

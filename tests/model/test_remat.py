@@ -5,7 +5,9 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
+from jax.experimental import topologies
 
 from model.attention import Attention
 from model.feedforward import MLP
@@ -13,7 +15,11 @@ from model.kernels import Dense
 from model.positions import NoPositions
 from model.precision import Precision
 from model.remat import POLICIES
+from model.splash_kernel import KEPT
 from model.transformer import DecoderLM, TransformerConfig
+from sharding.axes import active
+from sharding.placements import DataParallel
+from train.state import Blueprint
 
 # Little is computed here and much is compiled.
 QUICK = {"xla_backend_optimization_level": 0}
@@ -44,3 +50,29 @@ def test_rematerialisation_changes_work_but_no_number(make_model) -> None:
     assert flops["full"] > flops["save_qkv"] > flops["save_qkv_attention"] > flops["none"]
     assert flops["full"] > flops["save_attention"] > flops["save_qkv_attention"]
     assert flops["full"] > flops["minimal"] > flops["none"]
+
+
+@pytest.mark.slow
+def test_a_tpu_computes_attention_once_where_it_is_kept() -> None:
+    """The splash kernel is called forward and twice backward; and once more where its output is not kept."""
+    try:
+        devices = topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2").devices
+    except Exception as error:  # noqa: BLE001 - without libtpu the reason comes in several types
+        pytest.skip(f"libtpu gives no topology here: {error}")
+    assert KEPT == "splash"
+    layout, calls = DataParallel().on(devices), {}
+    for name in ("full", "save_attention"):
+        config = TransformerConfig(2, 256, 512, Attention(2), MLP(512), precision=Precision(), remat=name)
+        blueprint = Blueprint(config)
+
+        def gradient(weights: nnx.State, tokens: jax.Array, blueprint: Blueprint = blueprint) -> nnx.State:
+            return jax.grad(lambda w: jnp.mean(jax.nn.logsumexp(blueprint.model(w)(tokens), -1) ** 2))(weights)
+
+        weights = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=layout.replicated), blueprint.shapes
+        )
+        tokens = jax.ShapeDtypeStruct((4, 1024), jnp.int32, sharding=layout.batch)
+        with active(layout):
+            text = jax.jit(gradient).lower(weights, tokens).compile().as_text()
+        calls[name] = text.count('custom_call_target="tpu_custom_call"')
+    assert calls == {"full": 4, "save_attention": 3}

@@ -5,7 +5,7 @@ from unittest import mock
 import jax
 import pytest
 
-from sharding.hardware import peak_flops
+from sharding.hardware import has_fp8, peak_flops
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,9 @@ def test_nothing_is_made_up() -> None:
     device = mock.create_autospec(jax.Device, instance=True)
     device.device_kind = "TPU v3"
     assert peak_flops(device) is None
+
+
+def test_products_of_8_bit_floats() -> None:
+    """NVIDIA from Ada and Hopper on, TPUs from the seventh generation; what is unknown is taken to have none."""
+    assert all(map(has_fp8, ("NVIDIA H100 80GB HBM3", "NVIDIA H200", "NVIDIA L4", "NVIDIA B200", "TPU7x")))
+    assert not any(map(has_fp8, ("cpu", "NVIDIA A100-SXM4-80GB", "TPU v5 lite", "TPU v6 lite", "TPU v5p")))

@@ -19,6 +19,7 @@ from train.hooks import Hook
 from train.objective import CausalLM, Objective
 from train.optimizers import Optimizer
 from train.schedule import Schedule
+from train.start import Scratch, Start
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +107,7 @@ class Experiment:
       cadence: how often things are logged, evaluated and saved.
       hooks: what else happens, at evaluations and at the end.
       seed: of weights, data order and dropout.
+      start: where it begins: with fresh weights, or with those of another run.
       parent: the experiment it was derived from; not part of what it says, only of how it is told.
     """
 
@@ -120,6 +122,7 @@ class Experiment:
     cadence: Cadence = Cadence()
     hooks: tuple[Hook, ...] = ()
     seed: int = 0
+    start: Start = Scratch()
     parent: "Experiment | None" = dataclasses.field(default=None, metadata={NOT_SHOWN: True}, compare=False)
 
     def __post_init__(self) -> None:

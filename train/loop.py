@@ -1,6 +1,6 @@
 """The training loop, in the order in which a run lives."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,7 +19,8 @@ from train.journal import Journal
 from train.meters import Throughput, peak_memory
 from train.program import Programs
 from train.run_directory import RunDirectory
-from train.state import Blueprint, abstract_state, fresh_state
+from train.start import Site
+from train.state import Blueprint, abstract_state
 
 
 def train(
@@ -70,15 +71,16 @@ def train(
     for line in blueprint.told(layout, batch.sequence):
         say(f"model: {line}")
 
-    # State: the newest whole checkpoint, or a fresh one.
+    # State: the newest whole checkpoint, or what the experiment starts from.
     if lead:
         run.begin(experiment, origin or experiment, command)
     checkpoints = Checkpoints(run.checkpoints, cadence.keep, say)
-    state = checkpoints.restore(abstract)
+    state, begun = checkpoints.restore(abstract), None
     if state is None:
-        state = fresh_state(blueprint, optimizer, layout, experiment.seed, experiment.objective)
+        begun = experiment.start.begin(Site(experiment, prepared, blueprint, optimizer, layout, say))
+        state = begun.state
     start = int(state.step)
-    if start:
+    if start and begun is None:
         say(f"resume: step {start} of {experiment.steps}, from {run.checkpoints / str(start)}")
     evaluator = Evaluator(blueprint, experiment.objective, prepared, batch, layout)
     throughput = Throughput(batch.tokens, experiment.model.flops_per_token(batch.sequence))
@@ -88,17 +90,24 @@ def train(
         def weights() -> Any:
             return experiment.optimizer.evaluated(state.optimizer, state.weights)
 
-        def moment(at: int) -> Moment:
-            return Moment(
-                experiment, run, prepared, lambda: blueprint.model(weights()), at, journal.latest, journal.say
-            )
+        def moment(at: int, figures: Mapping[str, float]) -> Moment:
+            latest = {**journal.latest, **figures}
+            return Moment(experiment, run, prepared, lambda: blueprint.model(weights()), at, latest, journal.say)
 
-        def evaluate(at: int) -> None:
+        def evaluate(at: int) -> dict[str, float]:
             figures = evaluator(weights()) | reading.account.figures(int(state.position))
             for hook in experiment.hooks:
-                figures |= hook.after_evaluation(moment(at))
+                figures |= hook.after_evaluation(moment(at, figures))
             journal.note(at, figures)
             journal.say(f"evaluate: step {at}: {in_words(figures)}")
+            return figures
+
+        # A start from elsewhere is measured and saved before anything is learnt: nobody looks there again.
+        if begun is not None and begun.record:
+            figures = evaluate(start)
+            if lead:
+                run.record_start(begun.record | {"evaluation": figures})
+            checkpoints.save(state)
 
         # Compile: ahead of the first step.
         programs = Programs(experiment, blueprint, optimizer, schedule, abstract, layout)
@@ -134,5 +143,5 @@ def train(
             once = {"perf/compile_seconds": programs.seconds, "perf/peak_memory_bytes": float(peak_memory())}
             journal.note(experiment.steps, once)
         for hook in experiment.hooks:
-            hook.at_end(moment(experiment.steps))
+            hook.at_end(moment(experiment.steps, {}))
         return dict(journal.latest)

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 from data import mixture  # noqa: F401 - specs are found by name among those imported
+from data.grouping import Grouping
 from data.packing import Packing, Windows
 from data.recipe import DataSpec
 from data.spec import NOT_SHOWN
@@ -13,11 +14,16 @@ from data.training import Format
 from model.transformer import TransformerConfig
 from sharding.placement import Placement
 from sharding.placements import DataParallel
-from train import rewarming, stable_decay  # noqa: F401 - specs are found by name among those imported
+from train import (  # noqa: F401 - specs are found by name among those imported
+    activations,
+    rewarming,
+    stable_decay,
+)
 from train.batch_growth import BatchGrowth, Steady
 from train.hooks import Hook
 from train.objective import CausalLM, Objective
 from train.optimizers import Optimizer
+from train.probes import norms  # noqa: F401 - specs are found by name among those imported
 from train.schedule import Schedule
 from train.start import Scratch, Start
 
@@ -33,6 +39,7 @@ class Batches:
       packing: how documents become rows; what keeps them apart serves masks with `Segments()`.
       targets: what is asked of a row.
       evaluation: rows in an evaluation batch; 0 means as many as in a step.
+      groups: what groups tokens are told apart by, for objectives and probes that ask for it.
       growth: how many times `batch` rows a step reads, as the run goes on. Whatever counts steps of the data, as the
         weights of a mixture do, counts the smallest ones.
     """
@@ -43,6 +50,7 @@ class Batches:
     packing: Packing = Windows()
     targets: Targets = NextToken()
     evaluation: int = 0
+    groups: Grouping | None = None
     growth: BatchGrowth = Steady()
 
     def __post_init__(self) -> None:
@@ -57,7 +65,7 @@ class Batches:
     @property
     def form(self) -> Format:
         """How rows are made."""
-        return Format(self.packing, self.targets, self.sequence)
+        return Format(self.packing, self.targets, self.sequence, self.groups)
 
     def tokens(self, steps: int) -> int:
         """Tokens in the first `steps` steps."""

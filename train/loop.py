@@ -1,6 +1,6 @@
 """The training loop, in the order in which a run lives."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -9,14 +9,15 @@ from data.training import training
 from sharding.host_memory import keep_freed_memory
 from sharding.hosts import is_lead
 from train.checkpoint import Checkpoints
+from train.clock import Clock
 from train.corpus import prepare
-from train.evaluation import Evaluator, in_words
 from train.experiment import Experiment
 from train.feed import feed
-from train.hooks import Moment
 from train.interrupt import Interrupt
 from train.journal import Journal
 from train.meters import Throughput, peak_memory
+from train.occasions import Occasions
+from train.profile import Profile, Tracer
 from train.program import Programs
 from train.run_directory import RunDirectory
 from train.start import Site
@@ -29,6 +30,7 @@ def train(
     *,
     origin: Experiment | None = None,
     command: Sequence[str] = (),
+    profile: Profile = Profile(),
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Runs an experiment, or goes on with it where an earlier call of the same was stopped.
@@ -38,6 +40,7 @@ def train(
       run: where to write.
       origin: the experiment before changes on the command line, to tell the difference from.
       command: the command line, for the record.
+      profile: which steps to trace.
       say: prints a line; only the lead process's is shown.
 
     Returns:
@@ -50,6 +53,7 @@ def train(
     # Devices: the mesh of this job, and whether the batch divides over it.
     lead, batch, cadence = is_lead(), experiment.batch, experiment.cadence
     say = say if lead else (lambda line: None)
+    clock = Clock(run.clock, lead)
     layout = experiment.placement.on()
     experiment.divided_by(experiment.placement.batch_divisor(layout.mesh.size))
     run.check_same(experiment)
@@ -80,46 +84,33 @@ def train(
         begun = experiment.start.begin(Site(experiment, prepared, blueprint, optimizer, layout, say))
         state = begun.state
     start = int(state.step)
+    clock.resume(start)
+    profile.check(start, experiment.steps)
     if start and begun is None:
         say(f"resume: step {start} of {experiment.steps}, from {run.checkpoints / str(start)}")
-    evaluator = Evaluator(blueprint, experiment.objective, prepared, batch, layout)
     throughput = Throughput(batch.tokens, experiment.model.flops_per_token(batch.sequence))
 
-    with Interrupt() as interrupt, Journal(run, start, experiment.steps, throughput, lead) as journal:
+    with Interrupt() as interrupt, Journal(run, start, experiment.steps, throughput, clock, lead) as journal:
 
-        def weights() -> Any:
-            return experiment.optimizer.evaluated(state.optimizer, state.weights)
-
-        def moment(at: int, figures: Mapping[str, float]) -> Moment:
-            latest = {**journal.latest, **figures}
-            return Moment(experiment, run, prepared, lambda: blueprint.model(weights()), at, latest, journal.say)
-
-        def evaluate(at: int) -> dict[str, float]:
-            figures = evaluator(weights()) | reading.account.figures(int(state.position))
-            for hook in experiment.hooks:
-                figures |= hook.after_evaluation(moment(at, figures))
-            journal.note(at, figures)
-            journal.say(f"evaluate: step {at}: {in_words(figures)}")
-            return figures
-
+        occasions = Occasions(experiment, run, prepared, reading.account, blueprint, layout, journal, clock)
         # A start from elsewhere is measured and saved before anything is learnt: nobody looks there again.
         if begun is not None and begun.record:
-            figures = evaluate(start)
-            if lead:
-                run.record_start(begun.record | {"evaluation": figures})
+            occasions.begin(start, state, begun.record)
             checkpoints.save(state)
 
         # Compile: ahead of the first step.
         programs = Programs(experiment, blueprint, optimizer, schedule, abstract, layout)
         if start < experiment.steps:
-            programs.at(start)
+            with clock.to("compile"):
+                programs.at(start)
             journal.say(f"compile: {programs.seconds:.1f} s")
 
         # Steps, and what is due between them.
+        traced = Tracer(profile, run.profile, journal.say)
         units = reading.pipeline.from_step(int(state.position))
-        batches = feed(batch.growth.grown(units, start), layout)
-        for at in range(start + 1, experiment.steps + 1):
-            state, metrics = programs.at(at - 1)(state, next(batches))
+        batches = clock.waited("data", feed(batch.growth.grown(units, start), layout))
+        for at in clock.during("steps", range(start + 1, experiment.steps + 1)):
+            state, metrics = traced(at, programs.at(at - 1), state, next(batches))
             # Read once: Ctrl-C may come at any moment, and what is due must not change half-way.
             stopping = interrupt.asked and at < experiment.steps
             ending = stopping or at == experiment.steps
@@ -130,18 +121,19 @@ def train(
                 journal.catch_up()
                 journal.pause()
             if evaluating and not stopping:
-                evaluate(at)
+                occasions.evaluate(at, state)
             if saving:
-                checkpoints.save(state)
+                with clock.saving(at):
+                    checkpoints.save(state)
             if stopping:
                 checkpoints.close()
                 raise KeyboardInterrupt
 
         # Finish: everything is on disk before anything is said to be.
-        checkpoints.close()
+        with clock.to("save"):
+            checkpoints.close()
         if start < experiment.steps:
             once = {"perf/compile_seconds": programs.seconds, "perf/peak_memory_bytes": float(peak_memory())}
-            journal.note(experiment.steps, once)
-        for hook in experiment.hooks:
-            hook.at_end(moment(experiment.steps, {}))
+            journal.note(experiment.steps, once | clock.figures())
+        occasions.end(experiment.steps, state)
         return dict(journal.latest)

@@ -36,11 +36,11 @@ def make_step(
     The loss is the mean over the batch's tokens, however it is cut into `accumulate` micro-batches. What routers
     add to it is taken over each micro-batch; the biases that they are balanced by move by the whole batch.
     """
-    dropout = blueprint.config.dropout
+    noisy = blueprint.config.noisy
     table = blueprint.table if probes else None
 
     def sums(weights: Any, batch: Batch, key: Array) -> tuple[Array, Sums]:
-        result = objective.sums(blueprint.model(weights), batch, key if dropout else None)
+        result = objective.sums(blueprint.model(weights), batch, key if noisy else None)
         return result.loss, result
 
     def mean(weights: Any, batch: Batch, key: Array) -> tuple[Array, Sums]:

@@ -23,7 +23,7 @@ class Line(Blueprint):
     """The model is its weights: y = x w + b."""
 
     def __init__(self, dropout: float = 0.0) -> None:
-        self.config = SimpleNamespace(dropout=dropout)
+        self.config = SimpleNamespace(noisy=dropout > 0)
 
     def model(self, weights: Any) -> Any:
         return weights

@@ -7,8 +7,9 @@ import jax
 
 from sharding.axes import VOCAB, active
 from sharding.placement import Layout
-from train.saved import Unfit
-from train.state import Blueprint, keys
+from train.experiment import Experiment
+from train.saved import SavedRun, Unfit
+from train.state import Blueprint, abstract_state, keys
 
 Shapes = Mapping[tuple[str, ...], jax.ShapeDtypeStruct]
 
@@ -61,6 +62,28 @@ def fitted(weights: Any, blueprint: Blueprint, layout: Layout, seed: int, lackin
 
     with active(layout):
         return jax.jit(fit, out_shardings=blueprint.shardings(layout))(weights, jax.random.key(seed))
+
+
+def evaluated(saved: SavedRun, step: int, source: Experiment, blueprint: Blueprint, layout: Layout) -> Any:
+    """The weights of a step of a run that it would evaluate, in their own precision; averages where it has any.
+
+    Args:
+      saved: the checkpoints of the run.
+      step: of which.
+      source: the experiment that it is a run of.
+      blueprint: a model that the weights fit, but for token ids.
+      layout: how they are to lie.
+
+    Raises ValueError if they cannot be read.
+    """
+    wanted = {"weights": as_tree(saved.shapes(step), blueprint, layout)}
+    if not source.optimizer.averages:
+        return saved.read(step, wanted)["weights"]
+    own = Blueprint(source.model)
+    optimizer = source.optimizer.transform(source.schedule.over(source.steps), own.table)
+    wanted["optimizer"] = abstract_state(own, optimizer, layout, source.objective).optimizer
+    read = saved.read(step, wanted)
+    return source.optimizer.evaluated(read["optimizer"], read["weights"])
 
 
 def as_tree(shapes: Shapes, blueprint: Blueprint, layout: Layout) -> Any:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from data.spec import build
-from sharding.placement import Placement
+from sharding.placement import Layout, Placement
 from train.checkpoint import check_format
 from train.digest import digest
 from train.experiment import Experiment
@@ -25,7 +26,7 @@ class Unfit(ValueError):
     """A checkpoint that is whole, and not what is wanted: an older one would not be either."""
 
 
-class Saved:
+class SavedRun:
     """Reads checkpoints of a run; writes nothing there. A context: leaving it lets go of the files.
 
     Raises FileNotFoundError if there is no run, or it has no checkpoint.
@@ -47,7 +48,7 @@ class Saved:
             options=ocp.CheckpointManagerOptions(read_only=True, create=False),
         )
 
-    def __enter__(self) -> "Saved":
+    def __enter__(self) -> "SavedRun":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -69,6 +70,11 @@ class Saved:
         return {
             keys(path): jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for path, leaf in jax.tree.leaves_with_path(found)
         }
+
+    def counters(self, step: int, layout: Layout) -> dict[str, Any]:
+        """`step` and `position` of the state, on every device."""
+        count = jax.ShapeDtypeStruct((), jnp.int32, sharding=layout.replicated)
+        return self.read(step, {"step": count, "position": count})
 
     def read(self, step: int, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Some fields of the state of a step, laid out as `wanted`, by field, says. Checked against their digests.

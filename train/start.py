@@ -24,7 +24,7 @@ from train.state import Blueprint, TrainState, abstract_state, fresh_state, keys
 
 if TYPE_CHECKING:
     from train.experiment import Experiment
-    from train.saved import Saved
+    from train.saved import SavedRun
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,15 +55,16 @@ class Site:
     def with_weights(self, weights: Any) -> TrainState:
         """The state of a run that begins with these weights: step 0, the data from their beginning."""
 
-        def start(weights: Any) -> tuple[Any, Any]:
-            return self.optimizer.init(weights), self.experiment.objective.start()
+        def start(weights: Any) -> tuple[Any, ...]:
+            zero = jnp.zeros((), jnp.int32)
+            return zero, zero, self.optimizer.init(weights), self.experiment.objective.start()
 
-        abstract = self.abstract
-        shardings = jax.tree.map(lambda leaf: leaf.sharding, (abstract.optimizer, abstract.objective))
+        whole = self.abstract
+        wanted = (whole.step, whole.position, whole.optimizer, whole.objective)
         with active(self.layout):
-            kept, weighing = jax.jit(start, out_shardings=shardings)(weights)
-            zero = jax.jit(lambda: jnp.zeros((2,), jnp.int32), out_shardings=self.layout.replicated)()
-        return TrainState(zero[0], zero[1], weights, kept, weighing)
+            place = jax.tree.map(lambda leaf: leaf.sharding, wanted)
+            step, position, kept, weighing = jax.jit(start, out_shardings=place)(weights)
+        return TrainState(step, position, weights, kept, weighing)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,18 +132,11 @@ class FromRun(Start):
         weights = fitted(weights, site.blueprint, site.layout, site.experiment.seed, lacking)
         return Begun(site.with_weights(weights), record)
 
-    def _read(self, saved: "Saved", step: int, source: "Experiment", site: Site) -> tuple[int, Any, int]:
-        from train.fitting import as_tree, check_fit
+    def _read(self, saved: "SavedRun", step: int, source: "Experiment", site: Site) -> tuple[int, Any, int]:
+        from train.fitting import check_fit, evaluated
 
-        found = saved.shapes(step)
-        lacking = check_fit(found, site.blueprint, f"{saved.run.path}")
-        wanted = {"weights": as_tree(found, site.blueprint, site.layout)}
-        if source.optimizer.averages:
-            blueprint = Blueprint(source.model)
-            optimizer = source.optimizer.transform(source.schedule.over(source.steps), blueprint.table)
-            wanted["optimizer"] = abstract_state(blueprint, optimizer, site.layout, source.objective).optimizer
-        read = saved.read(step, wanted)
-        return step, source.optimizer.evaluated(read.get("optimizer"), read["weights"]), lacking
+        lacking = check_fit(saved.shapes(step), site.blueprint, f"{saved.run.path}")
+        return step, evaluated(saved, step, source, site.blueprint, site.layout), lacking
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +176,7 @@ class Branch(Start):
             site.say(f"start: step {at} had a learning rate of {there:.4g} there, and would have {here:.4g} here")
         return Begun(state, record | {"position": int(state.position)})
 
-    def _read(self, saved: "Saved", step: int, source: "Experiment", site: Site) -> TrainState:
+    def _read(self, saved: "SavedRun", step: int, source: "Experiment", site: Site) -> TrainState:
         from train.continuation import Refused, changes
         from train.saved import Unfit
 
@@ -237,17 +231,17 @@ class FromPublished(Start):
         return Begun(site.with_weights(weights), record)
 
 
-def _saved(directory: str) -> "Saved":
+def _saved(directory: str) -> "SavedRun":
     from train.run_directory import RunDirectory
-    from train.saved import Saved
+    from train.saved import SavedRun
 
     try:
-        return Saved(RunDirectory(directory))
+        return SavedRun(RunDirectory(directory))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"start: {error}") from None
 
 
-def _chosen(saved: "Saved", step: int | None, site: Site, read: Callable[[int], Any]) -> Any:
+def _chosen(saved: "SavedRun", step: int | None, site: Site, read: Callable[[int], Any]) -> Any:
     """What is read of a step, or of the newest that is whole."""
     if step is None:
         return saved.whole(site.say, read)
@@ -257,7 +251,7 @@ def _chosen(saved: "Saved", step: int | None, site: Site, read: Callable[[int], 
     return read(step)
 
 
-def _record(start: FromRun | Branch, saved: "Saved", step: int) -> dict[str, Any]:
+def _record(start: FromRun | Branch, saved: "SavedRun", step: int) -> dict[str, Any]:
     run = str(saved.run.path) if "://" in start.run else os.path.abspath(start.run)
     return {"type": type(start).__name__, "run": run, "step": step, "weights": saved.hash(step)}
 
@@ -274,7 +268,7 @@ def _told_differences(source: Any, site: Site) -> list[str]:
     return lines
 
 
-def _check_tokenizer(source: "Experiment", saved: "Saved", site: Site) -> None:
+def _check_tokenizer(source: "Experiment", saved: "SavedRun", site: Site) -> None:
     try:
         there = source.data.open(saved.run.data).tokenizer
     except (OSError, ValueError) as error:

@@ -26,6 +26,7 @@ VERBS = {
     "evaluate": "experiments.evaluate",
     "ablate": "experiments.ablate",
     "explain": "experiments.explain",
+    "average": "experiments.average",
     "export": "experiments.export",
     "convert": "model.convert",
     "models": "experiments.models",

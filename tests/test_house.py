@@ -37,6 +37,7 @@ FEWEST_TOO_MANY_FIELDS = 15
 # Claims about the whole of a room rather than one module of it.
 MIRRORS_NOTHING: dict[str, str] = {
     "extending": "docs/extending.md",
+    "continuing": "docs/continuing.md",
     "compile_time": "deep stacks compile about as fast as shallow ones",
     "memory": "a conversion holds its largest tensor and not the model",
     "goldens": "logits of the families, as transformers once gave them",

@@ -16,6 +16,7 @@ from sharding.placement import Placement
 from sharding.placements import DataParallel
 from train import (  # noqa: F401 - specs are found by name among those imported
     activations,
+    forgetting,
     rewarming,
     stable_decay,
 )
@@ -25,6 +26,7 @@ from train.objective import CausalLM, Objective
 from train.optimizers import Optimizer
 from train.probes import norms  # noqa: F401 - specs are found by name among those imported
 from train.schedule import Schedule
+from train.start import Scratch, Start
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +40,9 @@ class Batches:
       packing: how documents become rows; what keeps them apart serves masks with `Segments()`.
       targets: what is asked of a row.
       evaluation: rows in an evaluation batch; 0 means as many as in a step.
+      groups: what groups tokens are told apart by, for objectives and probes that ask for it.
       growth: how many times `batch` rows a step reads, as the run goes on. Whatever counts steps of the data, as the
         weights of a mixture do, counts the smallest ones.
-      groups: what groups tokens are told apart by, for objectives and probes that ask for it.
     """
 
     sequence: int
@@ -49,8 +51,8 @@ class Batches:
     packing: Packing = Windows()
     targets: Targets = NextToken()
     evaluation: int = 0
-    growth: BatchGrowth = Steady()
     groups: Grouping | None = None
+    growth: BatchGrowth = Steady()
 
     def __post_init__(self) -> None:
         for field in ("sequence", "batch", "accumulate"):
@@ -114,6 +116,7 @@ class Experiment:
       cadence: how often things are logged, evaluated and saved.
       hooks: what else happens, at evaluations and at the end.
       seed: of weights, data order and dropout.
+      start: where it begins: with fresh weights, or with those of another run.
       parent: the experiment it was derived from; not part of what it says, only of how it is told.
     """
 
@@ -128,6 +131,7 @@ class Experiment:
     cadence: Cadence = Cadence()
     hooks: tuple[Hook, ...] = ()
     seed: int = 0
+    start: Start = Scratch()
     parent: "Experiment | None" = dataclasses.field(default=None, metadata={NOT_SHOWN: True}, compare=False)
 
     def __post_init__(self) -> None:

@@ -20,7 +20,8 @@ from train.occasions import Occasions
 from train.profile import Profile, Tracer
 from train.program import Programs
 from train.run_directory import RunDirectory
-from train.state import Blueprint, abstract_state, fresh_state
+from train.start import Site
+from train.state import Blueprint, abstract_state
 
 
 def train(
@@ -74,23 +75,28 @@ def train(
     for line in blueprint.told(layout, batch.sequence):
         say(f"model: {line}")
 
-    # State: the newest whole checkpoint, or a fresh one.
+    # State: the newest whole checkpoint, or what the experiment starts from.
     if lead:
         run.begin(experiment, origin or experiment, command)
     checkpoints = Checkpoints(run.checkpoints, cadence.keep, say)
-    state = checkpoints.restore(abstract)
+    state, begun = checkpoints.restore(abstract), None
     if state is None:
-        state = fresh_state(blueprint, optimizer, layout, experiment.seed, experiment.objective)
+        begun = experiment.start.begin(Site(experiment, prepared, blueprint, optimizer, layout, say))
+        state = begun.state
     start = int(state.step)
     clock.resume(start)
     profile.check(start, experiment.steps)
-    if start:
+    if start and begun is None:
         say(f"resume: step {start} of {experiment.steps}, from {run.checkpoints / str(start)}")
     throughput = Throughput(batch.tokens, experiment.model.flops_per_token(batch.sequence))
 
     with Interrupt() as interrupt, Journal(run, start, experiment.steps, throughput, clock, lead) as journal:
 
         occasions = Occasions(experiment, run, prepared, reading.account, blueprint, layout, journal, clock)
+        # A start from elsewhere is measured and saved before anything is learnt: nobody looks there again.
+        if begun is not None and begun.record:
+            occasions.begin(start, state, begun.record)
+            checkpoints.save(state)
 
         # Compile: ahead of the first step.
         programs = Programs(experiment, blueprint, optimizer, schedule, abstract, layout)

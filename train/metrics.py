@@ -26,7 +26,7 @@ class MetricsLog:
     """Appends metrics to a run. After a resume at step N it goes on as if nothing after N had been written."""
 
     def __init__(self, run: RunDirectory, step: int) -> None:
-        kept = [line for line in read_metrics(run.metrics) if line["step"] <= step] if step else []
+        kept = [line for line in read_metrics(run.metrics) if line["step"] <= step]
         atomic.write_text(run.metrics, "".join(json.dumps(line) + "\n" for line in kept))
         self.latest: dict[str, Any] = {}
         for line in kept:

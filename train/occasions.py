@@ -1,9 +1,11 @@
 """What happens between steps: evaluations, and the hooks of an experiment."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from data.prepared import Prepared
 from data.training import Account
+from sharding.hosts import is_lead
 from sharding.placement import Layout
 from train.clock import Clock
 from train.evaluation import Evaluator, in_words
@@ -43,26 +45,33 @@ class Occasions:
         self._blueprint, self._journal, self._clock = blueprint, journal, clock
         self._evaluator = Evaluator(blueprint, experiment.objective, prepared, experiment.batch, layout)
 
-    def evaluate(self, at: int, state: TrainState) -> None:
-        """Evaluates the state after `at` steps; hooks add what they find."""
+    def begin(self, at: int, state: TrainState, record: Mapping[str, Any]) -> None:
+        """Evaluates what a run has taken from elsewhere before it learns, and records where that was from."""
+        figures = self.evaluate(at, state)
+        if is_lead():
+            self._run.record_start({**record, "evaluation": figures})
+
+    def evaluate(self, at: int, state: TrainState) -> dict[str, float]:
+        """Evaluates the state after `at` steps; hooks add what they find to the figures."""
         with self._clock.to("evaluate"):
-            read = self._account.figures(int(state.position))
-            figures = self._evaluator(self._weights(state)) | read | self._clock.figures()
+            figures = self._evaluator(self._weights(state)) | self._account.figures(int(state.position))
+            figures |= self._clock.figures()
             for hook in self._experiment.hooks:
-                figures |= hook.after_evaluation(self._moment(at, state))
+                figures |= hook.after_evaluation(self._moment(at, state, figures))
             self._journal.note(at, figures)
             self._journal.say(f"evaluate: step {at}: {in_words(figures)}")
+        return figures
 
     def end(self, at: int, state: TrainState) -> None:
         """Tells the hooks that the last step is saved."""
         for hook in self._experiment.hooks:
-            hook.at_end(self._moment(at, state))
+            hook.at_end(self._moment(at, state, {}))
 
     def _weights(self, state: TrainState) -> Any:
         return self._experiment.optimizer.evaluated(state.optimizer, state.weights)
 
-    def _moment(self, at: int, state: TrainState) -> Moment:
+    def _moment(self, at: int, state: TrainState, figures: Mapping[str, float]) -> Moment:
         return Moment(
             self._experiment, self._run, self._prepared, lambda: self._blueprint.model(self._weights(state)), at,
-            self._journal.latest, self._journal.say,
+            {**self._journal.latest, **figures}, self._journal.say,
         )

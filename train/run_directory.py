@@ -18,6 +18,7 @@ from etils import epath
 from data import atomic
 from data.lock import locked
 from data.spec import build, describe, difference
+from train.continuation import Refused, changes
 from train.experiment import Experiment
 
 PACKAGES = (
@@ -34,6 +35,7 @@ class RunDirectory:
         self.config = self.path / "config.json"
         self.config_diff = self.path / "config_diff.txt"
         self.environment = self.path / "environment.json"
+        self.start = self.path / "start.json"
         self.metrics = self.path / "metrics.jsonl"
         self.clock = self.path / "clock.json"
         # Orbax wants a local path to be absolute.
@@ -53,22 +55,14 @@ class RunDirectory:
     def check_same(self, experiment: Experiment) -> None:
         """Raises ValueError if the directory holds a run of another experiment.
 
-        How often things are logged, where they lie and what hooks do may change between one start and the next;
-        whether the data is the same is for the prepared corpus to tell. Data may join a mixture at a step that
-        the run has not passed.
+        What may change is said by `train.continuation.changes`.
         """
         if not self.exists():
             return
-        free = ["cadence.", "hooks", "placement"]
-        stored = self.experiment()
-        if (joining := experiment.data.adds_from(stored.data)) is not None:
-            if joining < (done := self.steps_saved()):
-                raise ValueError(
-                    f"{self.path} is at step {done}, but data would join at step {joining}; choose a later step"
-                )
-            free.append("data.parts.")
-        changed = difference(stored, experiment, locations=False)
-        lines = [line for line in changed if not line.startswith(tuple(free))]
+        try:
+            lines = changes(self.experiment(), experiment, self.steps_saved())
+        except Refused as error:
+            raise ValueError(f"{self.path} {error}") from None
         if lines:
             raise ValueError(
                 f"{self.path} holds a run of another experiment ({'; '.join(lines[:4])}"
@@ -103,6 +97,10 @@ class RunDirectory:
         atomic.write_text(self.config, json.dumps(describe(experiment), indent=1) + "\n")
         atomic.write_text(self.config_diff, "\n".join(self._differences(experiment, origin)) + "\n")
         atomic.write_text(self.environment, json.dumps(environment(command), indent=1) + "\n")
+
+    def record_start(self, record: Mapping[str, Any]) -> None:
+        """Writes what the run began with, and how good that was."""
+        atomic.write_text(self.start, json.dumps(record, indent=1) + "\n")
 
     def _differences(self, experiment: Experiment, origin: Experiment) -> list[str]:
         parts = []

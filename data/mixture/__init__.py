@@ -1,6 +1,7 @@
 """Mixtures of corpora: by size, weight or temperature, over training, with parts that join later."""
 
+from data.mixture.replay import with_replay
 from data.mixture.spec import Mixture, Part
 from data.mixture.weights import BySize, Constant, Joining, Ramp, Stepwise, Weight
 
-__all__ = ["BySize", "Constant", "Joining", "Mixture", "Part", "Ramp", "Stepwise", "Weight"]
+__all__ = ["BySize", "Constant", "Joining", "Mixture", "Part", "Ramp", "Stepwise", "Weight", "with_replay"]

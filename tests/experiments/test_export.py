@@ -7,15 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 import sentencepiece
 from safetensors.numpy import load_file
 
 from data.packing import Windows
+from data.recipe import Recipe
 from data.split import TailSplit
-from data.tokenizers import SentencePiece
+from data.tokenizers import Bytes, SentencePiece
 from experiments.export import export_run, one_document
 from experiments.restore import OpenRun, open_run
 from model.attention import Attention
@@ -27,9 +30,10 @@ from model.masks import And, Causal, Segments, SlidingWindow
 from model.mixing import Interleaved
 from model.positions import Rope
 from model.transformer import TransformerConfig
-from train.experiment import Batches
+from train.experiment import Batches, Experiment
 from train.loop import train
 from train.run_directory import RunDirectory
+from train.start import FromPublished
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -115,3 +119,35 @@ def test_segments_are_left_out() -> None:
         found = one_document(config)
         assert found.blocks[0].attention.mask == wanted and isinstance(wanted, And | Causal)
         assert found.blocks[1].attention == Attention(2)
+
+
+def test_what_was_exported_can_be_trained_on(opened: OpenRun, tmp_path: Path) -> None:
+    export_run(opened, tmp_path / "published")
+    model = dataclasses.replace(opened.experiment.model, vocab=304)
+    start = FromPublished(str(tmp_path / "published"))
+    experiment = dataclasses.replace(opened.experiment, model=model, steps=1, start=start)
+    said: list[str] = []
+    train(experiment, RunDirectory(tmp_path / "run"), say=said.append)
+    assert f"start: the weights in {tmp_path / 'published'}; 4 token ids that it lacks begin afresh" in said
+    # The published config knows of no segments, and of a vocabulary of its own.
+    told = [line.removeprefix("start: another model than the source's: ") for line in said if "another model" in line]
+    assert "vocab: 300 -> 304" in told and any("mask" in line for line in told)
+    tree = ocp.StandardCheckpointer().restore((tmp_path / "run" / "checkpoints" / "0" / "state").resolve())["weights"]
+    there = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(opened.weights)}
+    for path, leaf in jax.tree.leaves_with_path(tree):
+        own = np.asarray(there[jax.tree_util.keystr(path)])
+        np.testing.assert_array_equal(np.asarray(leaf)[tuple(map(slice, own.shape))], own)
+    record = json.loads((tmp_path / "run" / "start.json").read_text())
+    assert record["type"] == "FromPublished" and record["fresh_ids"] == 4
+
+    small = dataclasses.replace(experiment, model=dataclasses.replace(model, embed=32))
+    with pytest.raises(ValueError, match=r"published does not fit this model: its .* has shape \(.*16.*\)"):
+        train(small, RunDirectory(tmp_path / "small"), say=said.append)
+    less = dataclasses.replace(experiment, model=dataclasses.replace(model, vocab=299))
+    with pytest.raises(ValueError, match="it has 300 token ids; set model.vocab=300 or more"):
+        train(dataclasses.replace(less, data=trained_bytes(less)), RunDirectory(tmp_path / "less"), say=said.append)
+
+
+def trained_bytes(experiment: Experiment) -> Recipe:
+    """The same text with few token ids."""
+    return dataclasses.replace(experiment.data, tokenizer=Bytes())

@@ -66,7 +66,7 @@ class Line(Blueprint):
     """The model is its weights: y = x w."""
 
     def __init__(self) -> None:
-        self.config = SimpleNamespace(dropout=0.0)
+        self.config = SimpleNamespace(noisy=False)
 
     def model(self, weights: Any) -> Any:
         return weights

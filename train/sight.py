@@ -6,7 +6,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from etils import epath
@@ -157,6 +157,15 @@ def duration(seconds: float) -> str:
         return f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def told_apart(paths: Sequence[str]) -> list[str]:
+    """Paths as names: without the folders that all have in front."""
+    parts = [path.rstrip("/").split("/") for path in paths]
+    same = 0
+    while all(len(p) > same + 1 and p[same] == parts[0][same] for p in parts):
+        same += 1
+    return ["/".join(p[same:]) for p in parts]
 
 
 def _add(series: dict[str, Points], line: bytes) -> None:

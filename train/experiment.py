@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 from data import mixture  # noqa: F401 - specs are found by name among those imported
+from data.grouping import Grouping
 from data.packing import Packing, Windows
 from data.recipe import DataSpec
 from data.spec import NOT_SHOWN
@@ -13,7 +14,11 @@ from data.training import Format
 from model.transformer import TransformerConfig
 from sharding.placement import Placement
 from sharding.placements import DataParallel
-from train import activations, rewarming, stable_decay  # noqa: F401 - specs are found by name among those imported
+from train import (  # noqa: F401 - specs are found by name among those imported
+    activations,
+    rewarming,
+    stable_decay,
+)
 from train.hooks import Hook
 from train.objective import CausalLM, Objective
 from train.optimizers import Optimizer
@@ -32,6 +37,7 @@ class Batches:
       packing: how documents become rows; what keeps them apart serves masks with `Segments()`.
       targets: what is asked of a row.
       evaluation: rows in an evaluation batch; 0 means as many as in a step.
+      groups: what groups tokens are told apart by, for objectives and probes that ask for it.
     """
 
     sequence: int
@@ -40,6 +46,7 @@ class Batches:
     packing: Packing = Windows()
     targets: Targets = NextToken()
     evaluation: int = 0
+    groups: Grouping | None = None
 
     def __post_init__(self) -> None:
         for field in ("sequence", "batch", "accumulate"):
@@ -53,7 +60,7 @@ class Batches:
     @property
     def form(self) -> Format:
         """How rows are made."""
-        return Format(self.packing, self.targets, self.sequence)
+        return Format(self.packing, self.targets, self.sequence, self.groups)
 
     @property
     def tokens(self) -> int:

@@ -16,6 +16,7 @@ from sharding.placement import Placement
 from sharding.placements import DataParallel
 from train import (  # noqa: F401 - specs are found by name among those imported
     activations,
+    energy,
     rewarming,
     stable_decay,
 )

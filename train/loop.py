@@ -97,9 +97,11 @@ def train(
         if start < experiment.steps:
             with clock.to("compile"):
                 programs.at(start)
-            journal.say(f"compile: {programs.seconds:.1f} s")
+            journal.note(start, programs.memory.figures())
+            journal.say(f"compile: {programs.seconds:.1f} s; {programs.memory}")
 
         # Steps, and what is due between them.
+        occasions.start(start, state)
         traced = Tracer(profile, run.profile, journal.say)
         batches = clock.waited("data", feed(reading.pipeline.from_step(int(state.position)), layout))
         for at in clock.during("steps", range(start + 1, experiment.steps + 1)):

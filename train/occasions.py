@@ -43,6 +43,11 @@ class Occasions:
         self._blueprint, self._journal, self._clock = blueprint, journal, clock
         self._evaluator = Evaluator(blueprint, experiment.objective, prepared, experiment.batch, layout)
 
+    def start(self, at: int, state: TrainState) -> None:
+        """Tells the hooks that steps are about to begin."""
+        for hook in self._experiment.hooks:
+            hook.at_start(self._moment(at, state))
+
     def evaluate(self, at: int, state: TrainState) -> None:
         """Evaluates the state after `at` steps; hooks add what they find."""
         with self._clock.to("evaluate"):

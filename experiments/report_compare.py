@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from experiments.report_chart import Line, beginning, line_chart, smoothed
 from experiments.report_figures import figures
@@ -44,11 +45,23 @@ def comparison(records: Sequence[Record], title: str = "") -> str:
 
 
 def differing(records: Sequence[Record]) -> list[tuple[str, list[str]]]:
-    """The keys of the configs in which the runs differ, and the value of each run; `-` where it has no such key."""
-    flat = [dict(rows(record.config)) for record in records]
+    """The keys of the configs in which the runs differ, and the value of each run; `-` where it has no such key.
+
+    Of hooks only their types count: what they do changes nothing of what is learnt.
+    """
+    flat = [dict(rows(record.config | {"hooks": _hooks(record)})) for record in records]
     keys = list(dict.fromkeys(key for config in flat for key in config))
-    found = [(key, [repr(config[key]) if key in config else _MISSING for config in flat]) for key in keys]
+    found = [(key, [_shown(config[key]) if key in config else _MISSING for config in flat]) for key in keys]
     return [(key, values) for key, values in found if len(set(values)) > 1]
+
+
+def _hooks(record: Record) -> str:
+    hooks = record.config.get("hooks") or ()
+    return ", ".join(str(hook.get("type", "?")) for hook in hooks if isinstance(hook, dict)) or "none"
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else str(value)
 
 
 def _charts(records: Sequence[Record]) -> str:
@@ -57,7 +70,8 @@ def _charts(records: Sequence[Record]) -> str:
         series = [record.series.get(metric, []) for record in records]
         if metric == "train/loss":
             series = [smoothed(points, len(points) // 40) if len(points) > _FEW else points for points in series]
-        since = max((beginning(points) for points in series if points), default=0) if size == "big" else 0
+        cut = [first for points in series if points and (first := beginning(points)) > points[0][0]]
+        since = max(cut, default=0) if size == "big" else 0
         lines = [
             Line([point for point in points if point[0] >= since], f"run{i}", dots=len(points) <= 20)
             for i, points in enumerate(series)

@@ -44,6 +44,10 @@ def figures(record: Record) -> list[Figure]:
     if (memory := record.last("perf/peak_memory_bytes")) is not None:
         cpu = "(cpu)" in str(record.environment.get("devices", ""))
         found.append(Figure("Peak memory", size(memory), "of the process" if cpu else "of a device"))
+    if (energy := record.last("perf/energy_kwh")) is not None:
+        share, carbon = record.last("perf/energy_measured") or 0.0, record.last("perf/co2_kg") or 0.0
+        note = f"{carbon:.3g} kg of CO2-equivalent; {share:.0%} measured, the rest by rated power"
+        found.append(Figure("Energy", f"{energy:.3g} kWh", note))
     if (weights := record.weights()) is not None:
         found.append(Figure("Weights", count(weights), f"{weights:,}" if weights >= 1e6 else ""))
     if (seen := tokens(record)) is not None:

@@ -19,6 +19,7 @@ from train import (  # noqa: F401 - specs are found by name among those imported
     energy,
     rewarming,
     stable_decay,
+    wandb_board,
 )
 from train.hooks import Hook
 from train.objective import CausalLM, Objective

@@ -88,7 +88,7 @@ def train(
         say(f"resume: step {start} of {experiment.steps}, from {run.checkpoints / str(start)}")
     throughput = Throughput(batch.tokens, experiment.model.flops_per_token(batch.sequence))
 
-    with Interrupt() as interrupt, Journal(run, start, experiment.steps, throughput, clock, lead) as journal:
+    with Interrupt() as interrupt, Journal(run, start, experiment, throughput, clock, lead) as journal:
 
         occasions = Occasions(experiment, run, prepared, reading.account, blueprint, layout, journal, clock)
 

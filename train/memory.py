@@ -20,7 +20,8 @@ class Memory:
       objective: what the objective keeps.
       batch: the rows of a step; a second batch is on its way while a step runs, and is not counted.
       temporary: gradients, activations and other temporaries at their most, as the compiler planned them.
-      peak: all of it at the most, as the compiler planned it; None where it does not say.
+      peak: all of it at the most, as the compiler planned it; None where it does not say (a CPU's leaves out
+        temporaries).
     """
 
     weights: int
@@ -47,7 +48,7 @@ def memory_of(compiled: jax.stages.Compiled, state: TrainState, batch: Mapping[s
     temporary = 0 if planned is None else int(planned.temp_size_in_bytes)
     peak = 0 if planned is None else int(getattr(planned, "peak_memory_in_bytes", 0))
     held = (held_by(tree) for tree in (state.weights, state.optimizer, state.objective, dict(batch)))
-    return Memory(*held, temporary, peak or None)
+    return Memory(*held, temporary, peak if peak > temporary else None)
 
 
 def held_by(tree: Any) -> int:

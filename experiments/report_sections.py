@@ -19,9 +19,9 @@ MEMORY = {"weights": "weights", "optimizer": "optimizer", "objective": "objectiv
           "temporary": "gradients and temporaries"}  # fmt: skip
 # What each family of metrics that is told layer by layer is called.
 LAYERS = {
-    "stream_rms": "Stream, root mean square", "stream_max": "Stream, largest",
-    "attention_rms": "Attention's output, root mean square", "attention_max": "Attention's output, largest",
-    "feedforward_rms": "Feed-forward output, root mean square", "feedforward_max": "Feed-forward output, largest",
+    "stream_rms": "Stream, RMS", "stream_max": "Stream, largest",
+    "attention_rms": "Attention's output, RMS", "attention_max": "Attention's output, largest",
+    "feedforward_rms": "Feed-forward output, RMS", "feedforward_max": "Feed-forward output, largest",
     "attention_entropy": "Attention entropy, nats", "attention_logit_max": "Largest attention logit",
     "router_max_load": "Largest load of an expert over the mean", "gradient_norm": "Gradient norm",
     "update_norm": "Update norm", "weight_norm": "Weight norm", "update_share": "Update over weight",

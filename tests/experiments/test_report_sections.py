@@ -37,7 +37,7 @@ def test_memory_is_a_bar_of_who_holds_it() -> None:
 def test_layers_stand_side_by_side() -> None:
     layers = {f"stream_rms__layer_{n:02d}": [(10, 1.0 + n), (20, 2.0 + n)] for n in range(12)}
     found = layer_section(record(**layers))
-    assert found.count("<svg") == 1 and "Stream, root mean square" in found
+    assert found.count("<svg") == 1 and "Stream, RMS" in found
     assert "<title>layer 11: 13</title>" in found and "<title>layer 0: 2</title>" in found
     assert layer_section(record(stream_rms__layer_00=[(1, 1.0)])) == "", "one layer makes no line"
     assert layer_section(record()) == ""

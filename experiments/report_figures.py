@@ -46,7 +46,7 @@ def figures(record: Record) -> list[Figure]:
         found.append(Figure("Peak memory", size(memory), "of the process" if cpu else "of a device"))
     if (energy := record.last("perf/energy_kwh")) is not None:
         share, carbon = record.last("perf/energy_measured") or 0.0, record.last("perf/co2_kg") or 0.0
-        said = "measured" if share == 1 else f"{share:.0%} measured, the rest by rated power" if share else "rated power"
+        said = "by rated power" if not share else "measured" if share == 1 else f"{share:.0%} of it measured"
         note = f"{_thousandths(carbon, 'kg', 'g')} of CO2-equivalent; {said}"
         found.append(Figure("Energy", _thousandths(energy, "kWh", "Wh"), note))
     if (weights := record.weights()) is not None:

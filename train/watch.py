@@ -18,7 +18,7 @@ console.quiet()
 from train.sight import Points, Sight, Sighted, duration, told_apart
 
 _BARS = "▁▂▃▄▅▆▇█"
-_ENDED = ("finished", "interrupted", "failed", "dead")
+_ENDED = ("finished", "interrupted", "preempted", "failed", "dead")
 # Where the cursor goes before a refresh, and what is erased after it.
 _HOME, _ERASE_LINE, _ERASE_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 

@@ -1,9 +1,10 @@
-"""Writes a run's report page anew: `python -m experiments.report --run=DIR`.
+"""Writes a run's report page anew: `python -m experiments.report --run=DIR`, or with `--compare` one of several runs.
 
-From the files of the run alone, also while it is running. As a hook (`Report()`), it is written at the end.
+From the files of the runs alone, also while they are running. As a hook (`Report()`), it is written at the end.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 from absl import flags
 from etils import epath
@@ -12,6 +13,7 @@ from data import atomic, console
 
 console.quiet()
 
+from experiments.report_compare import comparison
 from experiments.report_page import page
 from experiments.report_record import Record, data_directory, read
 from sharding.hosts import is_lead
@@ -46,6 +48,15 @@ def write_report(run: RunDirectory, title: str = "") -> epath.Path:
     return run.report
 
 
+def write_comparison(runs: Sequence[RunDirectory], title: str = "") -> epath.Path:
+    """Writes a page that compares runs into the first of them. Returns the path.
+
+    Raises FileNotFoundError if one holds no run, and ValueError if there are too few or too many.
+    """
+    atomic.write_text(runs[0].comparison, comparison([read(run) for run in runs], title))
+    return runs[0].comparison
+
+
 def _own_title(record: Record) -> str:
     """The title that the run's own hook gives."""
     hooks = [hook for hook in record.config.get("hooks", ()) if isinstance(hook, dict)]
@@ -67,10 +78,13 @@ def main(argv: list[str]) -> None:
 
     # Counting weights needs no device; one that is busy training is left alone.
     jax.config.update("jax_platforms", "cpu")
-    print(write_report(find_run(flags.FLAGS.run), flags.FLAGS.title))
+    run, others = find_run(flags.FLAGS.run), [find_run(path) for path in flags.FLAGS.compare]
+    written = write_comparison([run, *others], flags.FLAGS.title) if others else write_report(run, flags.FLAGS.title)
+    print(written)
 
 
 if __name__ == "__main__":
     flags.DEFINE_string("run", None, "run directory", required=True)
+    flags.DEFINE_list("compare", [], "other run directories: write comparison.html of all of them into --run instead")
     flags.DEFINE_string("title", "", "title of the page; the experiment's name if empty")
     console.run(main)

@@ -37,8 +37,19 @@ class Level:
     name: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Along:
+    """What a chart goes along: its name, and how the numbers of the axis are written."""
+
+    name: str = "step"
+    show: Callable[[float], str] = "{:,.0f}".format
+
+
 def line_chart(
-    lines: Sequence[Line], levels: Sequence[Level] = (), show: Callable[[float], str] | None = None
+    lines: Sequence[Line],
+    levels: Sequence[Level] = (),
+    show: Callable[[float], str] | None = None,
+    along: Along = Along(),
 ) -> str:
     """An SVG of lines over steps; empty if there is no finite point. `show` writes the values of the axis."""
     finite = [point for line in lines for point in line.points if math.isfinite(point[1])]
@@ -61,7 +72,7 @@ def line_chart(
     parts = [_horizontal(y(tick), "grid") + _text(_LEFT - 6, y(tick) + 4, show(tick), "end") for tick in ticks_y]
     for tick in (t for t in ticks(low_x, high_x, 5) if low_x <= t <= high_x and t == int(t)):
         anchor = "end" if x(tick) > _WIDTH - 30 else "middle"
-        parts.append(_text(x(tick), _HEIGHT - 10, f"{tick:,.0f}", anchor))
+        parts.append(_text(x(tick), _HEIGHT - 10, along.show(tick), anchor))
     for level, offset in zip(levels, _offsets([y(level.value) for level in levels]), strict=True):
         at = y(level.value)
         parts.append(_horizontal(at, "level") + _text(_WIDTH - _RIGHT, at + offset, level.name, "end", "level"))
@@ -71,7 +82,7 @@ def line_chart(
         lone = {s[0] for s in stretches(line.points) if len(s) == 1}
         parts += [
             f'<circle class="{line.kind}" cx="{x(step):.1f}" cy="{y(value):.1f}" r="3">'
-            f"<title>step {step:,}: {value:.6g}</title></circle>"
+            f"<title>{along.name} {along.show(step)}: {value:.6g}</title></circle>"
             for step, value in line.points
             if math.isfinite(value) and ((line.dots and len(line.points) <= 60) or (step, value) in lone)
         ]

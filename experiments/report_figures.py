@@ -46,6 +46,11 @@ def figures(record: Record) -> list[Figure]:
     if (memory := record.last("perf/peak_memory_bytes")) is not None:
         cpu = "(cpu)" in str(record.environment.get("devices", ""))
         found.append(Figure("Peak memory", size(memory), "of the process" if cpu else "of a device"))
+    if (energy := record.last("perf/energy_kwh")) is not None:
+        share, carbon = record.last("perf/energy_measured") or 0.0, record.last("perf/co2_kg") or 0.0
+        said = "by rated power" if not share else "measured" if share == 1 else f"{share:.0%} of it measured"
+        note = f"{_thousandths(carbon, 'kg', 'g')} of CO2-equivalent; {said}"
+        found.append(Figure("Energy", _thousandths(energy, "kWh", "Wh"), note))
     if (weights := record.weights()) is not None:
         found.append(Figure("Weights", count(weights), f"{weights:,}" if weights >= 1e6 else ""))
     if (seen := tokens(record)) is not None:
@@ -128,6 +133,11 @@ def _passes(record: Record, seen: int) -> str:
         return f"{seen / record.card['splits']['train']['tokens']:.3g} passes over the data"
     except (KeyError, TypeError, ZeroDivisionError):
         return ""
+
+
+def _thousandths(value: float, unit: str, small: str) -> str:
+    """A value in its unit, or below 1 in the unit of a thousandth of it."""
+    return f"{value:,.3g} {unit}" if value >= 1 else f"{1000 * value:.3g} {small}"
 
 
 def _seconds(value: float) -> str:

@@ -14,8 +14,8 @@ from data.card.html import TABLES
 from experiments.report_chart import Level, Line, beginning, line_chart, smoothed
 from experiments.report_figures import figures, summary
 from experiments.report_record import Record, rows
+from experiments.report_sections import chart, layer_section, memory_section, text, time_section
 from experiments.report_style import STYLE
-from experiments.samples import visible
 
 LOSS, GRADIENT, RATE, SPEED = "train/loss", "train/grad_norm", "train/learning_rate", "perf/tokens_per_second"
 EVAL_LOSS, BITS, MFU = "eval/loss", "eval/bits_per_byte", "perf/mfu"
@@ -40,6 +40,9 @@ def page(record: Record, title: str = "", card_link: str = "") -> str:
         f'<p class="lead">{text(summary(record))}</p></header>',
         _figures(record),
         _charts(record),
+        time_section(record),
+        memory_section(record),
+        layer_section(record),
         _samples(record),
         "<section><h2>Setting</h2>",
         f"<h3>What was changed</h3><pre>{text(record.config_diff.strip())}</pre>" if record.config_diff else "",
@@ -48,18 +51,18 @@ def page(record: Record, title: str = "", card_link: str = "") -> str:
         _environment(record),
         "</section>",
     ]
+    return document(f"{name}: training run", body)
+
+
+def document(title: str, body: Iterable[str], style: str = "") -> str:
+    """A whole page of these parts, with a style of its own besides that of all reports."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{text(name)}: training run</title>\n<style>{STYLE}{TABLES}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{text(title)}</title>\n<style>{STYLE}{TABLES}{style}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(part for part in body if part)
         + "\n</main>\n</body>\n</html>\n"
     )
-
-
-def text(value: Any) -> str:
-    """A value as text of the page."""
-    return html.escape(visible(str(value)))
 
 
 def _figures(record: Record) -> str:
@@ -86,17 +89,17 @@ def _charts(record: Record) -> str:
         key += f"; from step {since:,} on, down from {series[LOSS][0][1]:.4g}"
     levels = [Level(value, name) for metric, name in BASELINES.items() if (value := record.last(metric)) is not None]
     charts = [
-        _chart("Loss", f"nats a token{key}", line_chart(lines), "big"),
-        _chart(
+        chart("Loss", f"nats a token{key}", line_chart(lines), "big"),
+        chart(
             "Bits per byte",
             "of held-out text" + (", against general compressors" if levels else ""),
             line_chart([Line(series.get(BITS, []), "eval", dots=True)], levels),
             "big",
         ),
-        _chart("Throughput", "tokens a second", line_chart([_only(series.get(SPEED, []))])),
-        _chart("Learning rate", "", line_chart([_only(series.get(RATE, []))])),
-        _chart("Gradient norm", "", line_chart([_only(series.get(GRADIENT, []))])),
-        _chart("MFU", "share of the chips' peak", line_chart([_only(series.get(MFU, []))], show=_percent)),
+        chart("Throughput", "tokens a second", line_chart([_only(series.get(SPEED, []))])),
+        chart("Learning rate", "", line_chart([_only(series.get(RATE, []))])),
+        chart("Gradient norm", "", line_chart([_only(series.get(GRADIENT, []))])),
+        chart("MFU", "share of the chips' peak", line_chart([_only(series.get(MFU, []))], show=_percent)),
     ]
     warnings = [_not_finite(metric, series[metric]) for metric in (LOSS, GRADIENT, EVAL_LOSS, BITS) if metric in series]
     if not any(charts):
@@ -105,12 +108,6 @@ def _charts(record: Record) -> str:
         f'<section><h2>Course <span>over steps</span></h2>{"".join(warnings)}'
         f'<div class="charts">{"".join(charts)}</div></section>'
     )
-
-
-def _chart(name: str, about: str, svg: str, size: str = "small") -> str:
-    if not svg:
-        return ""
-    return f'<figure class="{size}"><figcaption>{name}<span>{about}</span></figcaption>{svg}</figure>'
 
 
 def _only(points: list[tuple[int, float]]) -> Line:

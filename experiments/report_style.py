@@ -47,6 +47,16 @@ svg .grid { stroke: #e8eae4; } svg .level { stroke-dasharray: 5 4; } svg line.le
 svg path.main { stroke: var(--leaf); } svg circle.main { fill: var(--leaf); }
 svg path.raw { stroke: var(--pale); stroke-width: 1.25; } svg circle.raw { fill: var(--pale); }
 svg path.eval { stroke: var(--clay); } svg circle.eval { fill: var(--clay); }
+.bar { display: flex; gap: 1px; height: 1.5rem; border-radius: 4px; overflow: hidden; }
+.bar div { min-width: 2px; flex-basis: 0; background: currentColor; }
+ul.parts { list-style: none; display: flex; flex-wrap: wrap; gap: .3rem 1.6rem; margin: .7rem 0 0; padding: 0;
+           font-size: .9rem; }
+ul.parts i { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .45em;
+             background: currentColor; }
+ul.parts span { color: var(--soft); font-variant-numeric: tabular-nums; }
+.part0 { color: var(--leaf); } .part1 { color: #7fae97; } .part2 { color: #d9a441; } .part3 { color: #8b8576; }
+.part4 { color: #5b7fa6; } .part5 { color: #c9c6ba; } .part6 { color: var(--clay); } .part7 { color: #8a2f16; }
+span.key i { display: inline-block; width: 1.1em; border-top: 3px solid; margin: 0 .3em .25em .6em; }
 pre, code { font: .84rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 pre { background: var(--card); border: 1px solid var(--rule); border-radius: 6px; padding: .8rem 1rem; margin: .6rem 0;
       white-space: pre-wrap; overflow-wrap: anywhere; }

@@ -1,4 +1,4 @@
-"""Facts about chips: peak arithmetic rates, as their makers publish them."""
+"""Facts about chips, as their makers publish them: peak arithmetic rates, and power."""
 
 import jax
 
@@ -30,8 +30,27 @@ def has_fp8(kind: str) -> bool:
     """Whether devices of this `device_kind` are known to multiply matrices of 8-bit floats."""
     return kind.startswith(FP8)
 
+# Watts of one JAX device, by prefix of `device_kind`; the longest matching prefix counts.
+# TPU v4: the most measured in production (Jouppi 2023, "TPU v4: An Optically Reconfigurable Supercomputer", table 4).
+# Of later TPUs Google publishes no power. GPUs: maximum thermal design power in NVIDIA's data sheets, SXM modules.
+RATED_WATTS: dict[str, float] = {
+    "TPU v4": 192.0,
+    "NVIDIA A100": 400.0,
+    "NVIDIA H100": 700.0,
+    "NVIDIA H200": 700.0,
+}
+
 
 def peak_flops(device: jax.Device) -> float | None:
     """Peak dense bfloat16 FLOP/s of a device, or None where no figure is known (a CPU, say)."""
-    matches = [prefix for prefix in PEAK_FLOPS if device.device_kind.startswith(prefix)]
-    return PEAK_FLOPS[max(matches, key=len)] if matches else None
+    return _of(PEAK_FLOPS, device)
+
+
+def rated_watts(device: jax.Device) -> float | None:
+    """Power of a device under load, or None where no figure is published."""
+    return _of(RATED_WATTS, device)
+
+
+def _of(table: dict[str, float], device: jax.Device) -> float | None:
+    matches = [prefix for prefix in table if device.device_kind.startswith(prefix)]
+    return table[max(matches, key=len)] if matches else None

@@ -46,12 +46,14 @@ def main(argv: list[str]) -> None:
 
     from sharding.hosts import Job, is_lead
     from train.loop import train
-    from train.profile import parse_profile
+    from train.profile import keep_to_devices_at_hand, parse_profile
     from train.run_directory import RunDirectory
 
     with usage("--profile"):
         profile = parse_profile(_PROFILE.value)
         profile.check(0, experiment.steps)
+    if profile.last:
+        keep_to_devices_at_hand()
     Job(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value, _JOIN.value).join()
     run = RunDirectory(_RUN.value)
     command = [os.path.basename(sys.executable), *sys.orig_argv[1:]]

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from data.prepared import Prepared
 from data.store import TokenStore
@@ -13,6 +14,7 @@ from sharding.placement import Layout
 from train.experiment import Batches
 from train.feed import to_devices
 from train.objective import Batch, Objective, Sums
+from train.position_loss import ByPosition, position_figures, sums_by_position
 from train.state import Blueprint
 
 
@@ -33,31 +35,45 @@ class Evaluator:
         self._stores = {name: part.validation for name, part in prepared.sources.items()}
         self._tokenizer, self._batch, self._layout = prepared.tokenizer, batch, layout
 
-        def sums(weights: Any, batch: Batch) -> Sums:
-            return objective.sums(blueprint.model(weights), batch, None)
+        def sums(weights: Any, batch: Batch) -> tuple[Sums, ByPosition]:
+            return sums_by_position(objective, blueprint.model(weights), batch)
 
         self._sums = jax.jit(sums, out_shardings=layout.replicated)
 
     def __call__(self, weights: Any) -> dict[str, float]:
-        """`eval/loss` (nats a token) and `eval/tokens`, `eval/NAME/loss` of each part, and `eval/bits_per_byte` where
-        every token is predicted once."""
-        found = {name: self.totals(weights, store) for name, store in self._stores.items()}
-        nll = math.fsum(nll for nll, _ in found.values())
-        tokens = math.fsum(tokens for _, tokens in found.values())
+        """`eval/loss` (nats a token) and `eval/tokens`, `eval/NAME/loss` of each part, `eval/bits_per_byte` where every
+        token is predicted once, and the loss by position (`train.position_loss.position_figures`)."""
+        found = {name: self._totals(weights, store) for name, store in self._stores.items()}
+        nll = math.fsum(total.nll for total in found.values())
+        tokens = math.fsum(total.tokens for total in found.values())
         bits = bits_per_byte(nll, tokens, self._stores.values())
-        parts = {f"eval/{name}/loss": part / count for name, (part, count) in found.items() if name}
+        parts = {f"eval/{name}/loss": total.nll / total.tokens for name, total in found.items() if name}
         whole = {} if bits is None else {"eval/bits_per_byte": bits}
-        return {"eval/loss": nll / tokens, **whole, "eval/tokens": tokens, **parts}
+        at, counts = (sum(total.at[i] for total in found.values()) for i in range(2))
+        return {"eval/loss": nll / tokens, **whole, "eval/tokens": tokens, **parts, **position_figures(at, counts)}
 
     def totals(self, weights: Any, store: TokenStore) -> tuple[float, float]:
         """The sum of the loss over a store, in nats, and the number of its tokens."""
+        total = self._totals(weights, store)
+        return total.nll, total.tokens
+
+    def _totals(self, weights: Any, store: TokenStore) -> "_Total":
         batches = self._batch.form.evaluation(
             store, self._tokenizer, self._batch.evaluation_rows, jax.process_index(), jax.process_count()
         )
         # Sums stay on the device until the last batch is under way; float64 keeps the total exact.
         with active(self._layout):
             parts = [self._sums(weights, to_devices(batch, self._layout)) for batch in batches]
-        return math.fsum(float(part.nll) for part in parts), math.fsum(float(part.weight) for part in parts)
+        nll, tokens = (math.fsum(float(getattr(sums, key)) for sums, _ in parts) for key in ("nll", "weight"))
+        return _Total(nll, tokens, np.sum([np.asarray(at, np.float64) for _, at in parts], axis=0))
+
+
+class _Total(NamedTuple):
+    """Sums over a store: the loss, its tokens, and both by position, [2, stretches]."""
+
+    nll: float
+    tokens: float
+    at: np.ndarray
 
 
 def bits_per_byte(nats: float, tokens: float, stores: Iterable[TokenStore]) -> float | None:

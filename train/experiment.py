@@ -16,9 +16,11 @@ from sharding.placement import Placement
 from sharding.placements import DataParallel
 from train import (  # noqa: F401 - specs are found by name among those imported
     activations,
+    energy,
     forgetting,
     rewarming,
     stable_decay,
+    wandb_board,
 )
 from train.batch_growth import BatchGrowth, Steady
 from train.hooks import Hook

@@ -42,6 +42,9 @@ class Moment:
 class Hook:
     """Base of all hooks; by itself it does nothing. Every process of a job calls it."""
 
+    def at_start(self, moment: Moment) -> None:
+        """Called once at each start of a run, before its first step."""
+
     def after_evaluation(self, moment: Moment) -> Mapping[str, float]:
         """Called after each evaluation; what it returns is logged with the evaluation."""
         return {}

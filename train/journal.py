@@ -6,10 +6,12 @@ from typing import Any
 import jax
 
 from train.clock import Clock
+from train.experiment import Experiment
 from train.meters import Throughput
 from train.metrics import MetricsLog
 from train.progress import Progress
 from train.run_directory import RunDirectory
+from train.writer import Board, TensorBoard, Writer
 
 
 class Journal:
@@ -18,17 +20,17 @@ class Journal:
     Args:
       run: where metrics are written.
       start: steps done before.
-      steps: steps in all.
+      experiment: how many steps there are, and which boards take the metrics.
       throughput: meter that is read with each interval.
       clock: is told of each sign of life, and in the end how it ended.
       lead: whether this process writes and shows; the others only keep step.
     """
 
     def __init__(
-        self, run: RunDirectory, start: int, steps: int, throughput: Throughput, clock: Clock, lead: bool
+        self, run: RunDirectory, start: int, experiment: Experiment, throughput: Throughput, clock: Clock, lead: bool
     ) -> None:
-        self._log = MetricsLog(run, start) if lead else None
-        self._progress = Progress(start, steps, lead)
+        self._log = MetricsLog(run, start, _writers(run, start, experiment)) if lead else None
+        self._progress = Progress(start, experiment.steps, lead)
         self._throughput, self._clock = throughput, clock
         self._pending: tuple[int, Mapping[str, jax.Array]] | None = None
         self.latest: dict[str, Any] = {} if self._log is None else self._log.latest
@@ -72,3 +74,8 @@ class Journal:
     def say(self, line: str) -> None:
         """Prints a line beside the progress."""
         self._progress.say(line)
+
+
+def _writers(run: RunDirectory, start: int, experiment: Experiment) -> list[Writer]:
+    boards = [hook.open(run, experiment) for hook in experiment.hooks if isinstance(hook, Board)]
+    return [TensorBoard(run, start), *boards]

@@ -90,7 +90,7 @@ def train(
         say(f"resume: step {start} of {experiment.steps}, from {run.checkpoints / str(start)}")
     throughput = Throughput(batch.tokens, experiment.model.flops_per_token(batch.sequence))
 
-    with Interrupt() as interrupt, Journal(run, start, experiment.steps, throughput, clock, lead) as journal:
+    with Interrupt() as interrupt, Journal(run, start, experiment, throughput, clock, lead) as journal:
 
         occasions = Occasions(experiment, run, prepared, reading.account, blueprint, layout, journal, clock)
         # A start from elsewhere is measured and saved before anything is learnt: nobody looks there again.
@@ -103,9 +103,11 @@ def train(
         if start < experiment.steps:
             with clock.to("compile"):
                 programs.at(start)
-            journal.say(f"compile: {programs.seconds:.1f} s")
+            journal.note(start, programs.memory.figures())
+            journal.say(f"compile: {programs.seconds:.1f} s; {programs.memory}")
 
         # Steps, and what is due between them.
+        occasions.start(start, state)
         traced = Tracer(profile, run.profile, journal.say)
         units = reading.pipeline.from_step(int(state.position))
         batches = clock.waited("data", feed(batch.growth.grown(units, start), layout))

@@ -1,14 +1,14 @@
-"""Metrics on disk: one JSON object a line, and the same numbers for TensorBoard."""
+"""Metrics on disk: one JSON object a line, and the same numbers for whoever else wants them."""
 
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from etils import epath
 
 from data import atomic
 from train.run_directory import RunDirectory
+from train.writer import Writer
 
 
 def read_metrics(path: epath.Path) -> Iterator[dict[str, Any]]:
@@ -23,20 +23,21 @@ def read_metrics(path: epath.Path) -> Iterator[dict[str, Any]]:
 
 
 class MetricsLog:
-    """Appends metrics to a run. After a resume at step N it goes on as if nothing after N had been written."""
+    """Appends metrics to a run. After a resume at step N it goes on as if nothing after N had been written.
 
-    def __init__(self, run: RunDirectory, step: int) -> None:
+    Args:
+      run: whose they are.
+      step: steps done before.
+      writers: where they go besides.
+    """
+
+    def __init__(self, run: RunDirectory, step: int, writers: Sequence[Writer] = ()) -> None:
         kept = [line for line in read_metrics(run.metrics) if line["step"] <= step]
         atomic.write_text(run.metrics, "".join(json.dumps(line) + "\n" for line in kept))
         self.latest: dict[str, Any] = {}
         for line in kept:
             self.latest |= line
-        from data.tensorflow_cpu import tf
-
-        self._path = run.metrics
-        self._tf = tf
-        # TensorBoard hides points of an earlier writer that this one's purge step has passed.
-        self._board = tf.summary.create_file_writer(os.fspath(run.tensorboard), filename_suffix=f".{step}")
+        self._path, self._writers = run.metrics, tuple(writers)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Writes the metrics of one step."""
@@ -44,10 +45,10 @@ class MetricsLog:
         self.latest |= line
         with self._path.open("a") as file:
             file.write(json.dumps(line) + "\n")
-        with self._board.as_default(step):
-            for key, value in values.items():
-                self._tf.summary.scalar(key, value)
+        for writer in self._writers:
+            writer.write(step, values)
 
     def close(self) -> None:
         """Writes out what is buffered."""
-        self._board.close()
+        for writer in self._writers:
+            writer.close()

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -39,6 +40,18 @@ def parse_profile(text: str) -> Profile:
     if found is None:
         raise ValueError(f"profile is '{text}'; it is FIRST:LAST, as 10:13")
     return Profile(int(found[1]), int(found[2] or found[1]))
+
+
+def keep_to_devices_at_hand() -> None:
+    """Keeps JAX from loading the TPU's library where there is no TPU; to be called before any device is used.
+
+    Once loaded without a TPU, libtpu 0.0.52 kills the process when a trace begins.
+    """
+    device_files = ("accel[0-9]*", "accel/*", "vfio/[0-9]*")
+    if jax.config.jax_platforms or any(any(Path("/dev").glob(pattern)) for pattern in device_files):
+        return
+    gpu = any(Path("/dev").glob("nvidia[0-9]*"))
+    jax.config.update("jax_platforms", "cuda,cpu" if gpu else "cpu")
 
 
 class Tracer:

@@ -9,6 +9,7 @@ import optax
 from sharding.placement import Layout
 from train.experiment import Experiment
 from train.feed import abstract_batch
+from train.memory import Memory, memory_of
 from train.probe import Probe
 from train.state import Blueprint, TrainState
 from train.step import compile_step, make_step
@@ -19,6 +20,7 @@ class Programs:
 
     Attributes:
       seconds: spent compiling so far.
+      memory: what a device holds while it does the step compiled last; None before there is one.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Programs:
         layout: Layout,
     ) -> None:
         self.seconds = 0.0
+        self.memory: Memory | None = None
         self._compiled: dict[int, jax.stages.Compiled] = {}
         self._experiment, self._abstract, self._layout = experiment, abstract, layout
         self._parts = (blueprint, experiment.objective, optimizer, schedule)
@@ -49,4 +52,6 @@ class Programs:
         probes = [hook for hook in experiment.hooks if isinstance(hook, Probe)]
         step = make_step(*self._parts, seed=experiment.seed, accumulate=batch.accumulate, units=units, probes=probes)
         rows = abstract_batch(batch.form.fields, batch.batch * units, self._layout)
-        return compile_step(step, self._abstract, rows, self._layout)
+        compiled = compile_step(step, self._abstract, rows, self._layout)
+        self.memory = memory_of(compiled, self._abstract, rows)
+        return compiled

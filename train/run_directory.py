@@ -47,6 +47,7 @@ class RunDirectory:
         self.data = self.path / "data"
         self.data_card = self.path / "data_card.html"
         self.report = self.path / "report.html"
+        self.comparison = self.path / "comparison.html"
 
     def exists(self) -> bool:
         """Whether a run was begun here."""

@@ -6,7 +6,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from etils import epath
@@ -27,11 +27,13 @@ class Sight:
 
     Attributes:
       path: its directory.
-      state: `starting`, `running`, `silent`, `dead` (its process is gone), `failed`, `interrupted` or `finished`.
+      state: `starting`, `running`, `silent`, `dead` (its process is gone), `failed`, `preempted`, `interrupted` or
+        `finished`.
       steps: how many it is to do; 0 if its config does not say.
       series: the values of every metric, by name.
       clock: what its clock says; empty if it has none.
       age: seconds since its last sign of life; None if there was none.
+      detours: what its record of incidents says: where it went back, and which batches it passed over.
     """
 
     path: str
@@ -40,6 +42,7 @@ class Sight:
     series: Mapping[str, Points]
     clock: Mapping[str, Any]
     age: float | None
+    detours: tuple[str, ...] = ()
 
     @property
     def step(self) -> int:
@@ -81,7 +84,7 @@ class Sight:
     @property
     def incidents(self) -> list[str]:
         """What went wrong, for people."""
-        found, spent = [], self.clock.get("seconds", {})
+        found, spent = list(self.detours), self.clock.get("seconds", {})
         if (starts := self.clock.get("starts", 1)) > 1:
             lost = spent.get("redone", 0.0) + spent.get("down", 0.0)
             found.append(f"started {starts} times" + (f", {duration(lost)} lost to it" if lost >= 1 else ""))
@@ -116,7 +119,7 @@ class Sighted:
         cadence = config.get("cadence") or {}
         interval = (_median(self._series, "perf/step_seconds") or 0.0) * (cadence.get("log") or 1)
         state = state_of(clock, age, max(_QUIET_SECONDS, _QUIET_INTERVALS * interval))
-        return Sight(str(self._run.path), state, steps, self._series, clock, age)
+        return Sight(str(self._run.path), state, steps, self._series, clock, age, _detours(self._run.path))
 
     def _follow(self) -> None:
         """Reads what was added; all of it where a new start has written the file anew."""
@@ -157,6 +160,26 @@ def duration(seconds: float) -> str:
         return f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def told_apart(paths: Sequence[str]) -> list[str]:
+    """Paths as names: without the folders that all have in front."""
+    parts = [path.rstrip("/").split("/") for path in paths]
+    same = 0
+    while all(len(p) > same + 1 and p[same] == parts[0][same] for p in parts):
+        same += 1
+    return ["/".join(p[same:]) for p in parts]
+
+
+def _detours(folder: epath.Path) -> tuple[str, ...]:
+    try:
+        lines = [json.loads(line) for line in (folder / "incidents.jsonl").read_text().splitlines()]
+        return tuple(
+            f"went back to step {line['step']:,}, passing over batches {line['first']:,} to {line['until'] - 1:,}"
+            for line in lines
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
 
 
 def _add(series: dict[str, Points], line: bytes) -> None:

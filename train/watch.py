@@ -15,10 +15,10 @@ from data import console
 
 console.quiet()
 
-from train.sight import Points, Sight, Sighted, duration
+from train.sight import Points, Sight, Sighted, duration, told_apart
 
 _BARS = "▁▂▃▄▅▆▇█"
-_ENDED = ("finished", "interrupted", "failed", "dead")
+_ENDED = ("finished", "interrupted", "preempted", "failed", "dead")
 # Where the cursor goes before a refresh, and what is erased after it.
 _HOME, _ERASE_LINE, _ERASE_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 
@@ -63,7 +63,7 @@ def progress(sight: Sight, width: int) -> str:
 
 def table(sights: Sequence[Sight], width: int) -> list[str]:
     """Several runs, one a line, under their names without what all have in front."""
-    names = _told_apart([sight.path for sight in sights])
+    names = told_apart([sight.path for sight in sights])
     head = ("run", "state", "step", "loss", "held out", "bits/byte", "tokens/s", "left", "goodput")
     rows = [head, *((name, *_cells(sight)) for name, sight in zip(names, sights, strict=True))]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
@@ -107,14 +107,6 @@ def _cells(sight: Sight) -> tuple[str, ...]:
         "-" if left is None else duration(left),
         shown(sight.goodput, ".0%"),
     )
-
-
-def _told_apart(paths: Sequence[str]) -> list[str]:
-    parts = [path.rstrip("/").split("/") for path in paths]
-    same = 0
-    while all(len(p) > same + 1 and p[same] == parts[0][same] for p in parts):
-        same += 1
-    return ["/".join(p[same:]) for p in parts]
 
 
 def _step(seconds: float) -> str:

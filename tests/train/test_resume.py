@@ -71,6 +71,8 @@ def test_killed_run_ends_like_an_undisturbed_one(undisturbed: Path) -> None:
         assert name == other
         assert expected.dtype == got.dtype and expected.tobytes() == got.tobytes(), f"{name}, {told}"
     assert training_metrics(run) == training_metrics(whole), told
+    clock = json.loads((run / "clock.json").read_text())
+    assert clock["state"] == "finished" and clock["starts"] > 1 and clock["seconds"]["down"] > 0, told
 
     batches = [line["train/batch"] for line in training_metrics(run) if "train/batch" in line]
     assert len(set(batches)) == STEPS, "each step reads a batch of its own, and says which"

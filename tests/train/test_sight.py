@@ -41,6 +41,7 @@ def gone() -> int:
         ({"state": "finished", "process": [HERE[0], None]}, 1e6, "finished"),
         ({"state": "interrupted"}, 5.0, "interrupted"),
         ({"state": "failed"}, 5.0, "failed"),
+        ({"state": "preempted"}, 5.0, "preempted"),
     ],
 )
 def test_states_are_told_apart(clock: dict, age: float | None, state: str) -> None:
@@ -96,6 +97,16 @@ def test_time_left_counts_what_steps_are_stopped_for(tmp_path: Path) -> None:
     assert later.state == "silent" and later.incidents == ["no sign of life for 1 min"]
     clock.close("finished")
     assert Sighted(str(folder)).look().seconds_left is None
+
+
+def test_incidents_on_record_are_told(tmp_path: Path) -> None:
+    folder = run(tmp_path / "r")
+    record = folder / "incidents.jsonl"
+    record.write_text('{"step": 1200, "first": 1210, "until": 1213, "noticed": 1215}\n')
+    told = ["went back to step 1,200, passing over batches 1,210 to 1,212"]
+    assert Sighted(str(folder)).look().incidents == told
+    record.write_text('{"step": 12')
+    assert Sighted(str(folder)).look().incidents == []
 
 
 def test_what_is_no_run_is_told(tmp_path: Path) -> None:

@@ -142,6 +142,8 @@ class Experiment:
             raise ValueError(
                 f"batch.sequence is {sequence}, more than model.attention.positions.length ({longest[0]})"
             )
+        for part in (self.objective, *self.hooks):
+            part.check(self)
         # What a -1 in the mesh stands for is known only with the devices; `divided_by` checks the rest.
         fixed = math.prod(size for size in self.placement.mesh_shape().values() if size > 0)
         self.divided_by(self.placement.batch_divisor(fixed))

@@ -42,6 +42,10 @@ class Moment:
 class Hook:
     """Base of all hooks; by itself it does nothing. Every process of a job calls it."""
 
+    def check(self, experiment: "Experiment") -> None:
+        """Raises ValueError when this hook does not go with the rest of an experiment; called as it is built."""
+        return None
+
     def after_evaluation(self, moment: Moment) -> Mapping[str, float]:
         """Called after each evaluation; what it returns is logged with the evaluation."""
         return {}

@@ -16,13 +16,17 @@ from sharding.placement import Placement
 from sharding.placements import DataParallel
 from train import (  # noqa: F401 - specs are found by name among those imported
     activations,
+    domain_weights,
+    doremi,
+    group_losses,
+    group_weights,
     rewarming,
     stable_decay,
 )
 from train.hooks import Hook
 from train.objective import CausalLM, Objective
 from train.optimizers import Optimizer
-from train.probes import norms  # noqa: F401 - specs are found by name among those imported
+from train.probes import noise_scale, norms  # noqa: F401 - specs are found by name among those imported
 from train.schedule import Schedule
 
 

@@ -38,7 +38,8 @@ class GroupWeights(GroupLosses):
     def start(self) -> Any:
         count = len(self.names)
         even = jnp.full(count, 1 / count, jnp.float32)
-        return super().start() | {"weight": even, "mean_weight": jnp.zeros_like(even), "moves": jnp.zeros((), jnp.int32)}
+        own = {"weight": even, "mean_weight": jnp.zeros_like(even), "moves": jnp.zeros((), jnp.int32)}
+        return super().start() | own
 
     def weighed(self, batch: Batch, kept: Any) -> Batch:
         """The batch with weights that make its mean loss the weighted sum of those of groups."""

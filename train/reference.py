@@ -2,7 +2,7 @@
 
 import json
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -12,13 +12,15 @@ from data.spec import build
 from model.transformer import TransformerConfig
 from train.checkpoint import check_format
 from train.digest import digest
-from train.run_directory import RunDirectory
 from train.state import Blueprint
+
+if TYPE_CHECKING:
+    from train.run_directory import RunDirectory
 
 
 def model_of(directory: str, weights: Any) -> Any:
     """The model of a run, with weights that `weights_of` gave or tracers like them."""
-    return _blueprint(RunDirectory(directory)).model(weights)
+    return _blueprint(_run(directory)).model(weights)
 
 
 def weights_of(directory: str) -> Any:
@@ -28,7 +30,7 @@ def weights_of(directory: str) -> Any:
       FileNotFoundError: when there is no run, or it has no checkpoint.
       ValueError: when the checkpoint cannot be read, or is not what was saved.
     """
-    run = RunDirectory(directory)
+    run = _run(directory)
     blueprint = _blueprint(run)
     step = run.steps_saved()
     if not step:
@@ -59,7 +61,14 @@ def weights_of(directory: str) -> Any:
     return read
 
 
-def _blueprint(run: RunDirectory) -> Blueprint:
+def _run(directory: str) -> "RunDirectory":
+    # An experiment knows its objectives, and a run directory experiments.
+    from train.run_directory import RunDirectory
+
+    return RunDirectory(directory)
+
+
+def _blueprint(run: "RunDirectory") -> Blueprint:
     """The structure of a run's model, from its stored config."""
     if not run.exists():
         raise FileNotFoundError(f"{run.path} holds no run: it has no config.json; it is to be the reference")

@@ -1,7 +1,7 @@
 """The gradient noise scale: how many tokens a step may have before more of them hardly help."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
@@ -9,7 +9,6 @@ import optax
 from jaxtyping import Array, Float
 
 from train.hooks import Moment
-from train.metrics import read_metrics
 from train.probe import Probe, Seen
 
 if TYPE_CHECKING:
@@ -64,9 +63,16 @@ class NoiseScale(Probe):
 
     def after_evaluation(self, moment: Moment) -> Mapping[str, float]:
         """The critical batch size, from all steps that were logged so far; nothing while it has no estimate."""
+        from train.metrics import read_metrics
+
+        lines = read_metrics(moment.directory.metrics)
+        return self.critical(line for line in lines if line["step"] <= moment.step)
+
+    def critical(self, lines: Iterable[Mapping[str, float]]) -> Mapping[str, float]:
+        """The critical batch size by the metrics of steps, in order; nothing while it has no estimate."""
         square = trace = tokens = 0.0
-        for line in read_metrics(moment.directory.metrics):
-            if line["step"] <= moment.step and _TRACE in line and line[_TRACE] == line[_TRACE]:
+        for line in lines:
+            if _TRACE in line and line[_TRACE] == line[_TRACE]:
                 square, trace, tokens = (
                     self.smoothing * old + (1 - self.smoothing) * line[key]
                     for old, key in ((square, _SQUARE), (trace, _TRACE), (tokens, _ROW))

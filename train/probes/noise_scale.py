@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import optax
@@ -68,16 +68,19 @@ class NoiseScale(Probe):
         lines = read_metrics(moment.directory.metrics)
         return self.critical(line for line in lines if line["step"] <= moment.step)
 
-    def critical(self, lines: Iterable[Mapping[str, float]]) -> Mapping[str, float]:
+    def critical(self, lines: Iterable[Mapping[str, Any]]) -> Mapping[str, float]:
         """The critical batch size by the metrics of steps, in order; nothing while it has no estimate."""
-        square = trace = tokens = 0.0
+        square = trace = tokens = known = 0.0
         for line in lines:
             if _TRACE in line and line[_TRACE] == line[_TRACE]:
-                square, trace, tokens = (
-                    self.smoothing * old + (1 - self.smoothing) * line[key]
-                    for old, key in ((square, _SQUARE), (trace, _TRACE), (tokens, _ROW))
-                )
+                square, trace, tokens, known = (
+                    self.smoothing * old + (1 - self.smoothing) * new
+                    for old, new in (
+                        (square, line[_SQUARE]), (trace, line[_TRACE]), (tokens, line[_ROW]), (known, 1.0)
+                    )
+                )  # fmt: skip
         if square <= 0 or trace <= 0:
             return {}
+        # Averages that began at nothing: in a ratio of two that cancels, in the tokens of a row it does not.
         scale = trace / square
-        return {"noise/critical_tokens": scale, "noise/critical_rows": scale / tokens}
+        return {"noise/critical_tokens": scale, "noise/critical_rows": scale * known / tokens}

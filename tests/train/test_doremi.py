@@ -51,7 +51,8 @@ NAMES = ("easy", "hard")
 
 def losses(blueprint: Blueprint, weights: Any, batch: dict[str, np.ndarray]) -> np.ndarray:
     """The loss of each token in float64, from the logits."""
-    logits = np.asarray(blueprint.model(weights).outputs(jnp.asarray(batch["inputs"]), None, None, None).logits, np.float64)
+    outputs = blueprint.model(weights).outputs(jnp.asarray(batch["inputs"]), None, None, None)
+    logits = np.asarray(outputs.logits, np.float64)
     log_z = np.log(np.exp(logits).sum(-1))
     return log_z - np.take_along_axis(logits, batch["targets"][..., None], -1)[..., 0]
 

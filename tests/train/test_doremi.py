@@ -208,7 +208,8 @@ def test_a_killed_run_of_group_dro_ends_like_an_undisturbed_one(tmp_path: Path) 
     training = [[line for line in lines if "train/loss" in line] for lines in (whole, killed)]
     assert training[0] == training[1] and len(training[0]) == 60
     first, last = training[0][0], training[0][-1]
-    assert last["train/weight/hard"] > first["train/weight/hard"] > 0.5
+    # Before anything is learnt neither group is the harder one.
+    assert abs(first["train/weight/hard"] - 0.5) < 0.01 and last["train/weight/hard"] > 0.6
     assert last["train/loss/hard"] > last["train/loss/easy"]
     noise = [[line for line in lines if "noise/critical_tokens" in line] for lines in (whole, killed)]
     assert [line["noise/critical_tokens"] for line in noise[0]] == [line["noise/critical_tokens"] for line in noise[1]]

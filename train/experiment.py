@@ -16,8 +16,12 @@ from sharding.placement import Placement
 from sharding.placements import DataParallel
 from train import (  # noqa: F401 - specs are found by name among those imported
     activations,
+    domain_weights,
+    doremi,
     energy,
     forgetting,
+    group_losses,
+    group_weights,
     rewarming,
     stable_decay,
     wandb_board,
@@ -26,7 +30,7 @@ from train.batch_growth import BatchGrowth, Steady
 from train.hooks import Hook
 from train.objective import CausalLM, Objective
 from train.optimizers import Optimizer
-from train.probes import norms  # noqa: F401 - specs are found by name among those imported
+from train.probes import noise_scale, norms  # noqa: F401 - specs are found by name among those imported
 from train.schedule import Schedule
 from train.start import Scratch, Start
 
@@ -151,6 +155,8 @@ class Experiment:
             raise ValueError(
                 f"batch.sequence is {sequence}, more than model.attention.positions.length ({longest[0]})"
             )
+        for part in (self.objective, *self.hooks):
+            part.check(self)
         # What a -1 in the mesh stands for is known only with the devices; `divided_by` checks the rest.
         fixed = math.prod(size for size in self.placement.mesh_shape().values() if size > 0)
         self.divided_by(self.placement.batch_divisor(fixed))

@@ -42,6 +42,9 @@ class Moment:
 class Hook:
     """Base of all hooks; by itself it does nothing. Every process of a job calls it."""
 
+    def check(self, experiment: "Experiment") -> None:
+        """Raises ValueError when this hook does not go with the rest of an experiment; called as it is built."""
+
     def at_start(self, moment: Moment) -> None:
         """Called once at each start of a run, before its first step."""
 

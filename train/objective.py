@@ -2,11 +2,14 @@
 
 import abc
 import dataclasses
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
+
+if TYPE_CHECKING:
+    from train.experiment import Experiment
 
 Batch = dict[str, Array]
 
@@ -19,12 +22,14 @@ class Sums(NamedTuple):
       nll: negative log likelihood in nats, for the metrics.
       weight: number of tokens.
       figures: what a model tells of its routers, summed over all positions alike, those of no weight too.
+      parts: further sums of an objective's own, such as those of groups.
     """
 
     loss: Array
     nll: Array
     weight: Array
     figures: dict[str, Array] = {}
+    parts: dict[str, Array] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +39,10 @@ class Objective(abc.ABC):
     @abc.abstractmethod
     def sums(self, model: Any, batch: Batch, dropout_key: Array | None) -> Sums:
         """Sums over a batch; nothing is dropped without a key."""
+
+    def check(self, experiment: "Experiment") -> None:
+        """Raises ValueError when this objective does not go with the rest of an experiment."""
+        return None
 
     def start(self) -> Any:
         """What the objective keeps from step to step, before the first: a tree of arrays; {} for most."""
@@ -46,6 +55,10 @@ class Objective(abc.ABC):
     def moved(self, kept: Any, batch: Batch, total: Sums) -> Any:
         """What is kept after a step, from the step's batch and its sums."""
         return kept
+
+    def told(self, kept: Any) -> dict[str, Array]:
+        """Metrics of what is kept after a step, scalars by their whole name."""
+        return {}
 
 
 @dataclasses.dataclass(frozen=True)

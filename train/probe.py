@@ -21,6 +21,7 @@ class Seen(NamedTuple):
       batch: what was read.
       total: the objective's sums over it.
       micro_square: mean over the micro-batches of the squared norm of the gradient of each one's mean loss.
+      micro_inverse: mean over the micro-batches of one over the tokens of each; infinite if one has none.
     """
 
     table: Any
@@ -30,6 +31,7 @@ class Seen(NamedTuple):
     batch: Batch
     total: Sums
     micro_square: Float[Array, ""]
+    micro_inverse: Float[Array, ""]
 
 
 @dataclasses.dataclass(frozen=True)

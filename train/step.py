@@ -51,13 +51,13 @@ def make_step(
         found, total = jax.grad(sums, has_aux=True)(weights, batch, key)
         # Only probes ask for it, and what nobody asks for XLA leaves out.
         square = optax.tree.norm(found, squared=True) / jnp.square(_count(total))
-        return found, total, square / accumulate
+        return found, total, jnp.stack([square, 1 / total.weight]) / accumulate
 
     def averaged(weights: Any, batch: Batch, key: Array) -> tuple[Any, Sums, Array]:
         if accumulate == 1:
             # Divided before the gradient is taken, which then needs no pass over all weights for it.
             found, total = jax.grad(mean, has_aux=True)(weights, batch, key)
-            return found, total, optax.tree.norm(found, squared=True)
+            return found, total, jnp.stack([optax.tree.norm(found, squared=True), 1 / total.weight])
 
         def micro(carry: tuple[Any, Sums, Array], part: tuple[Batch, Array]) -> tuple[tuple[Any, Sums, Array], None]:
             return jax.tree.map(jnp.add, carry, one(weights, part[0], part[1])), None
@@ -65,16 +65,15 @@ def make_step(
         # Row r goes to micro-batch r mod accumulate: each device keeps its own rows.
         parts = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, accumulate, *x.shape[1:]), 1, 0), batch)
         zero = jax.tree.map(lambda w: jnp.zeros(w.shape, jnp.float32), weights)
-        figures = jax.eval_shape(sums, weights, jax.tree.map(lambda x: x[0], parts), key)[1].figures
-        scalars = (jnp.zeros((), jnp.float32) for _ in range(3))
-        nothing = Sums(*scalars, jax.tree.map(lambda f: jnp.zeros(f.shape, f.dtype), figures))
-        start = (zero, nothing, jnp.zeros((), jnp.float32))
-        found, total, square = jax.lax.scan(micro, start, (parts, jax.random.split(key, accumulate)))[0]
-        return jax.tree.map(lambda g: g / _count(total), found), total, square
+        shapes = jax.eval_shape(sums, weights, jax.tree.map(lambda x: x[0], parts), key)[1]
+        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        start = (zero, nothing, jnp.zeros(2, jnp.float32))
+        found, total, noise = jax.lax.scan(micro, start, (parts, jax.random.split(key, accumulate)))[0]
+        return jax.tree.map(lambda g: g / _count(total), found), total, noise
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
-        gradients, total, micro_square = averaged(state.weights, objective.weighed(batch, state.objective), key)
+        gradients, total, noise = averaged(state.weights, objective.weighed(batch, state.objective), key)
         count = _count(total)
         updates, kept = optimizer.update(gradients, state.optimizer, state.weights)
         figures = {name: value / batch["weights"].size for name, value in total.figures.items()}
@@ -88,13 +87,14 @@ def make_step(
             "train/batch": digest(batch["targets"]),
             **router_metrics(figures),
         }
-        seen = Seen(table, state.weights, gradients, updates, batch, total, micro_square)
+        seen = Seen(table, state.weights, gradients, updates, batch, total, noise[0], noise[1])
         for probe in probes:
             metrics |= probe.measured(seen)
         weights = optax.apply_updates(state.weights, updates)
         if figures:
             weights = balanced(weights, figures, blueprint.config)
         weighing = objective.moved(state.objective, batch, total)
+        metrics |= objective.told(weighing)
         return TrainState(state.step + 1, state.position + units, weights, kept, weighing), metrics
 
     return step

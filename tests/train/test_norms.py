@@ -60,7 +60,7 @@ def test_norms_are_those_of_the_weights_one_by_one() -> None:
     ]
     nothing = jnp.zeros(())
     weights, gradients, updates = trees
-    seen = Seen(made.table, weights, gradients, updates, {}, Sums(nothing, nothing, nothing), nothing)
+    seen = Seen(made.table, weights, gradients, updates, {}, Sums(nothing, nothing, nothing), nothing, nothing)
     by_layer, by_part = LayerNorms().measured(seen), Norms().measured(seen)
 
     def norm(*arrays: np.ndarray) -> float:

@@ -22,8 +22,8 @@ MAY_IMPORT = {
     "train": {"model", "data", "sharding"},
     "experiments": {"model", "data", "sharding", "train"},
 }
-# How every verb starts and ends; it loads nothing but absl.
-FOR_ALL = {"data.console"}
+# How every verb starts and ends; they load nothing but absl.
+FOR_ALL = {"data.console", "data.exits"}
 TOP_LEVEL = {
     *ROOMS, "tests", "docs", ".ci", "README.md", "LICENSE", "Makefile", "setup.py",
     "pyproject.toml", "requirements.lock", ".gitignore", ".gitattributes",

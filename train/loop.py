@@ -14,12 +14,12 @@ from train.evaluation import Evaluator, in_words
 from train.experiment import Experiment
 from train.feed import feed
 from train.hooks import Moment
-from train.interrupt import Interrupt
 from train.journal import Journal
 from train.meters import Throughput, peak_memory
 from train.program import Programs
 from train.run_directory import RunDirectory
 from train.state import Blueprint, abstract_state, fresh_state
+from train.vigil import Vigil
 
 
 def train(
@@ -29,6 +29,7 @@ def train(
     origin: Experiment | None = None,
     command: Sequence[str] = (),
     say: Callable[[str], None] = print,
+    hang_timeout: float = 0.0,
 ) -> dict[str, Any]:
     """Runs an experiment, or goes on with it where an earlier call of the same was stopped.
 
@@ -38,6 +39,7 @@ def train(
       origin: the experiment before changes on the command line, to tell the difference from.
       command: the command line, for the record.
       say: prints a line; only the lead process's is shown.
+      hang_timeout: seconds that a step may take before the process ends as hung; 0 waits forever.
 
     Returns:
       The last value of every metric.
@@ -45,6 +47,7 @@ def train(
     Raises:
       ValueError: if the run directory is of another experiment, or the experiment cannot run on these devices.
       KeyboardInterrupt: after Ctrl-C, when the state is saved.
+      Ended: after SIGTERM or a notice of the cloud, when the state is saved.
     """
     # Devices: the mesh of this job, and whether the batch divides over it.
     lead, batch, cadence = is_lead(), experiment.batch, experiment.cadence
@@ -83,7 +86,7 @@ def train(
     evaluator = Evaluator(blueprint, experiment.objective, prepared, batch, layout)
     throughput = Throughput(batch.tokens, experiment.model.flops_per_token(batch.sequence))
 
-    with Interrupt() as interrupt, Journal(run, start, experiment.steps, throughput, lead) as journal:
+    with Vigil(run, hang_timeout) as vigil, Journal(run, start, experiment.steps, throughput, lead) as journal:
 
         def weights() -> Any:
             return experiment.optimizer.evaluated(state.optimizer, state.weights)
@@ -110,8 +113,9 @@ def train(
         batches = feed(reading.pipeline.from_step(int(state.position)), layout)
         for at in range(start + 1, experiment.steps + 1):
             state, metrics = programs.at(at - 1)(state, next(batches))
-            # Read once: Ctrl-C may come at any moment, and what is due must not change half-way.
-            stopping = interrupt.asked and at < experiment.steps
+            # Read once: a request may come at any moment, and what is due must not change half-way.
+            reason = vigil.step()
+            stopping = reason is not None and at < experiment.steps
             ending = stopping or at == experiment.steps
             evaluating, saving = (ending or at % every == 0 for every in (cadence.evaluate, cadence.checkpoint))
             if at % cadence.log == 0 or evaluating or saving:
@@ -120,14 +124,17 @@ def train(
                 journal.catch_up()
                 journal.pause()
             if evaluating and not stopping:
+                vigil.begins("evaluation")
                 evaluate(at)
             if saving:
+                vigil.begins("checkpoint")
                 checkpoints.save(state)
             if stopping:
                 checkpoints.close()
-                raise KeyboardInterrupt
+                raise reason.ending()
 
         # Finish: everything is on disk before anything is said to be.
+        vigil.begins("end")
         checkpoints.close()
         if start < experiment.steps:
             once = {"perf/compile_seconds": programs.seconds, "perf/peak_memory_bytes": float(peak_memory())}

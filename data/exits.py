@@ -4,6 +4,7 @@ It lives in this room because every verb may import it; it loads nothing.
 """
 
 import dataclasses
+import signal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,15 @@ def of(status: int) -> Exit:
     if status < 0:
         return Exit(SIGNALLED - status, "killed", f"ended by signal {-status}", again=True)
     return known.get(status, Exit(status, "unknown", f"exit status {status}"))
+
+
+def restartable() -> list[int]:
+    """The statuses of a container after which the same command is worth starting again, in order.
+
+    Those of the table, and the signals by which a program or its machine fails.
+    """
+    signals = (signal.SIGABRT, signal.SIGBUS, signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM)
+    return sorted([way.status for way in TABLE if way.again] + [SIGNALLED + number for number in signals])
 
 
 def table() -> str:

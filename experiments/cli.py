@@ -21,6 +21,7 @@ VERBS = {
     "tokenize": "data.tokenize",
     "plan": "sharding.plan",
     "train": "train",
+    "pods": "sharding.pods",
     "generate": "experiments.generate",
     "evaluate": "experiments.evaluate",
     "ablate": "experiments.ablate",

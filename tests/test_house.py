@@ -41,6 +41,7 @@ MIRRORS_NOTHING: dict[str, str] = {
     "memory": "a conversion holds its largest tensor and not the model",
     "goldens": "logits of the families, as transformers once gave them",
     "resume": "a killed run ends like an undisturbed one",
+    "faults": "whatever befalls a run, it ends like an undisturbed one",
     "processes": "several processes train as one",
     "bad_input": "what a person is told",
     "tpu_compiler": "the configs that ship, compiled for the pods they are for",

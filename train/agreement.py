@@ -5,9 +5,10 @@ how far it has come, and starts no further step until all have; they stop one st
 What a process says, a thread says for it: its loop may be waiting for the device.
 """
 
+import abc
 import itertools
 import threading
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 
@@ -18,19 +19,19 @@ POLL_SECONDS = 0.5
 _NUMBERS = itertools.count()
 
 
-class Agreement(Protocol):
+class Agreement(abc.ABC):
     """How the processes of a job come to stop at the same step."""
 
+    @abc.abstractmethod
     def settled(self) -> Reason | None:
         """Called once per step by every process: why to stop now, or None. Costs no wait unless somebody asked."""
-        ...
 
+    @abc.abstractmethod
     def close(self) -> None:
         """No more steps will follow."""
-        ...
 
 
-class Alone:
+class Alone(Agreement):
     """A process that asks nobody."""
 
     def __init__(self, interrupt: Interrupt) -> None:
@@ -44,7 +45,7 @@ class Alone:
         """Nothing to do."""
 
 
-class Together:
+class Together(Agreement):
     """Several processes, with the key-value store of JAX's coordination service between them.
 
     Args:

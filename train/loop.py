@@ -116,14 +116,16 @@ def train(
             # Read once: a request may come at any moment, and what is due must not change half-way.
             reason = vigil.step()
             stopping = reason is not None and at < experiment.steps
-            ending = stopping or at == experiment.steps
-            evaluating, saving = (ending or at % every == 0 for every in (cadence.evaluate, cadence.checkpoint))
-            if at % cadence.log == 0 or evaluating or saving:
+            ending = at == experiment.steps
+            evaluating, due = (ending or at % every == 0 for every in (cadence.evaluate, cadence.checkpoint))
+            # A stop leaves no trace in the metrics: those of an undisturbed run are the same.
+            if at % cadence.log == 0 or evaluating or due:
                 journal.later(at, metrics)
+            saving = due or stopping
             if evaluating or saving:
                 journal.catch_up()
                 journal.pause()
-            if evaluating and not stopping:
+            if evaluating:
                 vigil.begins("evaluation")
                 evaluate(at)
             if saving:

@@ -92,9 +92,12 @@ def check_same(whole: Path, run: Path) -> None:
 def test_supervised_run_survives_a_kill_a_hang_and_a_preemption(whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     faults = plan(tmp_path, [(10, signal.SIGKILL), (10, "hang"), (13, signal.SIGTERM)])
-    output = ended(start(whole, run, faults, "--supervise", "--restart_preempted", "--hang_timeout=4"), 0)
+    output = ended(start(whole, run, faults, "--supervise", "--restart_preempted", "--hang_timeout=5"), 0)
     lines = [json.loads(line) for line in (run / "supervisor.jsonl").read_text().splitlines()]
-    assert [(line["status"], line["saved_after"]) for line in lines] == [(137, 7), (76, 14), (75, 27), (0, 60)]
+    assert [line["status"] for line in lines] == [137, 76, 75, 0]
+    killed, hung, preempted, done = (line["saved_after"] for line in lines)
+    # A save takes a moment, and the kill may come before it is whole; what SIGTERM saves is the step it came at.
+    assert killed in (0, 7) and hung in (7, 14) and preempted == hung + 13 and done == STEPS
     assert output.count("supervisor: attempt") == 4
     stacks = (run / "hang-0.txt").read_text()
     assert "the step has gone on for" in stacks and "the_place_where_it_hangs" in stacks

@@ -55,6 +55,7 @@ def build(tree: Any, annotation: Any, where: str = "") -> Any:
     if isinstance(tree, Mapping) and "type" in tree:
         cls = spec_type(tree["type"], annotation, where)
         given = {key: item for key, item in tree.items() if key != "type"}
+        given = cls.renewed(given) if hasattr(cls, "renewed") else given  # once written otherwise
         known = fields_of(cls)
         hints = typing.get_type_hints(cls)
         for key in given:

@@ -22,6 +22,7 @@ VERBS = {
     "plan": "sharding.plan",
     "train": "train",
     "pods": "sharding.pods",
+    "watch": "train.watch",
     "generate": "experiments.generate",
     "evaluate": "experiments.evaluate",
     "ablate": "experiments.ablate",

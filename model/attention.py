@@ -17,6 +17,7 @@ from model.kernels import Dropout, Kernel, Scores, Visibility
 from model.layers import linear
 from model.masks import Causal, Mask, Places
 from model.mixing import Kept, Mixing, Step
+from model.observation import Attended, observe
 from model.parameters import Sizes, filled, normal
 from model.positions import Positions, Rope, angles_fit
 from model.qk_norm import QueryKeyNorm
@@ -122,9 +123,10 @@ class AttentionLayer(nnx.Module):
         self.spec = spec
         self.dropout = sizes.dropout
         embed, features, precision = sizes.embed, spec.features(sizes.embed), sizes.precision
+        self.scale = spec.scale or features**-0.5 * sizes.parametrization.scores(features)
 
         def inwards(heads: int, axis: str, std: float) -> nnx.Param:
-            return normal(rngs, (embed, heads, features), (EMBED, axis, HEAD_DIM), std, precision)
+            return normal(rngs, (embed, heads, features), (EMBED, axis, HEAD_DIM), std, sizes)
 
         def shift(heads: int, axis: str) -> nnx.Param | None:
             return filled(0.0, (heads, features), (axis, HEAD_DIM), precision) if spec.bias else None
@@ -139,7 +141,7 @@ class AttentionLayer(nnx.Module):
         self.value_bias = shift(spec.key_heads, KV_HEADS)
         self.query_norm, self.key_norm = norm(spec.heads, HEADS), norm(spec.key_heads, KV_HEADS)
         self.output = normal(
-            rngs, (spec.heads, features, embed), (HEADS, HEAD_DIM, EMBED), sizes.residual_std, precision
+            rngs, (spec.heads, features, embed), (HEADS, HEAD_DIM, EMBED), sizes.residual_std, sizes
         )
         self.output_bias = filled(0.0, (embed,), (EMBED,), precision) if spec.output_bias else None
         self.sinks = filled(0.0, (spec.heads,), (HEADS,), precision) if spec.sinks else None
@@ -158,7 +160,7 @@ class AttentionLayer(nnx.Module):
         """
         q = self._placed(self._heads(x, self.query, self.query_bias, HEADS), self.query_norm, step, "query")
         k = self._placed(self._heads(x, self.key, self.key_bias, KV_HEADS), self.key_norm, step, "key")
-        v = checkpoint_name(self._heads(x, self.value, self.value_bias, KV_HEADS), "value")
+        v = named(self._heads(x, self.value, self.value_bias, KV_HEADS), "value")
         if kept is None:
             seen = within_row(self.spec.mask, step)
         else:
@@ -173,7 +175,7 @@ class AttentionLayer(nnx.Module):
 
     def _placed(self, heads: Array, norm: nnx.Module | None, step: Step, name: str) -> Array:
         heads = heads if norm is None else norm(heads)
-        return checkpoint_name(self.spec.positions.at_heads(heads, step.position), name)
+        return named(self.spec.positions.at_heads(heads, step.position), name)
 
     def _mixed(
         self, q: Array, k: Array, v: Array, seen: Visibility, position_weights: nnx.Module | None, key: Array | None
@@ -181,13 +183,20 @@ class AttentionLayer(nnx.Module):
         spec = self.spec
         bias = spec.positions.at_logits(position_weights, spec.heads, seen.query.index, seen.key.index)
         sinks = None if self.sinks is None else self.sinks[...]
-        scores = Scores(spec.scale or q.shape[-1] ** -0.5, bias, spec.softcap, sinks)
+        scores = Scores(self.scale, bias, spec.softcap, sinks)
         dropout = None if key is None or not self.dropout else Dropout(self.dropout, key)
+        observe("scores", Attended(q, k, seen, scores))
         mixed = kernel_of(spec.kernel).attend(q, k, v, seen, scores, dropout)
         mixed = checkpoint_name(constrain(mixed, BATCH, SEQ, HEADS, HEAD_DIM), "attention")
         output = self.output[...]
         mixed = linear(mixed.reshape(*mixed.shape[:2], -1), output.reshape(-1, output.shape[-1]))
         return shifted(mixed, self.output_bias)
+
+
+def named(x: Float[Array, "*shape"], name: str) -> Float[Array, "*shape"]:
+    """`x`, under a name that rematerialisation and observers know."""
+    observe(name, x)
+    return checkpoint_name(x, name)
 
 
 def kernel_of(chosen: Kernel | None) -> Kernel:

@@ -44,7 +44,7 @@ class BucketTable(nnx.Module):
     """The weights of `T5Bias`."""
 
     def __init__(self, buckets: int, heads: int, sizes: Sizes, rngs: nnx.Rngs) -> None:
-        self.table = normal(rngs, (buckets, heads), (BUCKETS, HEADS), sizes.init_std, sizes.precision)
+        self.table = normal(rngs, (buckets, heads), (BUCKETS, HEADS), sizes.init_std, sizes)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,16 +2,20 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 from model import attention, latent_attention, moe  # noqa: F401 - specs are found by name among those imported
 from model.feedforward import FeedForward, FeedForwardPlan
 from model.mixing import Mixing, MixingPlan
 from model.norms import Norm, RMSNorm
 from model.parameters import Sizes
+from model.parametrization import Parametrization, Rule, Standard
 from model.positions import Positions
 from model.precision import Precision
 from model.remat import POLICIES
 from model.residual import PreNorm, Residual
+from model.stochastic_depth import StochasticDepth  # noqa: F401 - as above
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Logits:
     """How the residual stream becomes logits.
 
     Attributes:
-      scale: factor on the stream; base width / width in muP (Yang 2022, table 8), embed^-1/2 in T5's tied form.
+      scale: factor on the stream, besides the parametrization's; embed^-1/2 in T5's tied form.
       softcap: above 0, logits become softcap * tanh(logits / softcap) (Gemma 2).
       bias: whether there is a bias [vocab].
     """
@@ -88,7 +92,7 @@ class TransformerConfig:
       embedding: how tokens enter the stream.
       logits: how the stream becomes logits.
       dropout: share of activations dropped in training (embedding, attention probabilities, layer outputs).
-      init_std: standard deviation of weights at the start.
+      parametrization: how weights start and how strongly they learn, by width and depth.
       precision: number formats.
       remat: what the backward pass keeps of a block; a name of `model.remat.POLICIES`.
     """
@@ -104,7 +108,7 @@ class TransformerConfig:
     embedding: Embedding = Embedding()
     logits: Logits = Logits()
     dropout: float = 0.0
-    init_std: float = 0.02
+    parametrization: Parametrization = Standard()
     precision: Precision = Precision()
     remat: str = "none"
 
@@ -118,6 +122,15 @@ class TransformerConfig:
             raise ValueError(f"model.remat is '{self.remat}'; it is one of {', '.join(POLICIES)}")
         for mixing in self.mixings:
             mixing.check(self.embed)
+        self.parametrization.check(self.residual.additive)
+
+    @staticmethod
+    def renewed(stored: Mapping[str, Any]) -> dict[str, Any]:
+        """A stored config in today's words: `parametrization` was once a number, `init_std`."""
+        now = {key: value for key, value in stored.items() if key != "init_std"}
+        if "init_std" in stored:
+            now["parametrization"] = {"type": "Standard", "std": stored["init_std"]}
+        return now
 
     @functools.cached_property
     def blocks(self) -> tuple[BlockSpec, ...]:
@@ -132,8 +145,22 @@ class TransformerConfig:
     @property
     def sizes(self) -> Sizes:
         """What the parts need to know of the whole."""
-        deviations = self.residual.deviations(self.init_std)
-        return Sizes(self.embed, self.layers, self.dropout, self.init_std, self.precision, deviations)
+        spreads = self.residual.spreads()
+        return Sizes(self.embed, self.layers, self.dropout, self.parametrization, self.precision, spreads)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether training drops anything at random."""
+        return self.dropout > 0 or self.residual.noisy
+
+    @property
+    def logits_scale(self) -> float:
+        """What the stream is multiplied with before it becomes logits."""
+        return self.logits.scale * self.parametrization.logits(self.embed)
+
+    def rule(self, path: tuple[str, ...], axes: tuple[str, ...]) -> Rule:
+        """How the weight at `path`, with these logical axes, starts and learns."""
+        return self.parametrization.rule(axes, self.embed, self.layers)
 
     @property
     def longest(self) -> tuple[int, Positions] | None:

@@ -12,6 +12,7 @@ from model.layers import linear
 from model.mixing import Step
 from model.norms import Norm, RMSNorm
 from model.parameters import filled, normal
+from model.parametrization import Rule
 from model.positions import default_positions
 from model.transformer import Outputs, Transformer, routing_of
 from sharding.axes import BATCH, EMBED, SEQ, VOCAB, constrain
@@ -63,6 +64,15 @@ class MaskedLMConfig:
         """Number of blocks."""
         return self.encoder.layers
 
+    @property
+    def noisy(self) -> bool:
+        """Whether training drops anything at random."""
+        return self.encoder.noisy
+
+    def rule(self, path: tuple[str, ...], axes: tuple[str, ...]) -> Rule:
+        """How the weight at `path`, with these logical axes, starts and learns."""
+        return self.encoder.rule(path, axes)
+
 
 class MaskedLM(Encoder):
     """An encoder and logits of what stands at each place: a layer, its norm, and the embedding table."""
@@ -72,14 +82,14 @@ class MaskedLM(Encoder):
         super().__init__(spec, rngs)
         self.head = config
         embed, precision = spec.embed, spec.precision
-        self.head_weight = normal(rngs, (embed, embed), (EMBED, EMBED), spec.init_std, precision)
+        self.head_weight = normal(rngs, (embed, embed), (EMBED, EMBED), spec.parametrization.std, spec.sizes)
         self.head_bias = filled(0.0, (embed,), (EMBED,), precision)
         self.head_norm = config.norm.build(spec.sizes, rngs)
         self.logits_bias = filled(0.0, (spec.vocab,), (VOCAB,), precision)
         self.unembedding = (
             None
             if spec.tie_embeddings
-            else normal(rngs, (embed, spec.vocab), (EMBED, VOCAB), spec.init_std, precision)
+            else normal(rngs, (embed, spec.vocab), (EMBED, VOCAB), spec.parametrization.std, spec.sizes)
         )
 
     def __call__(
@@ -107,5 +117,7 @@ class MaskedLM(Encoder):
         x = shifted(linear(self.normalised(x), self.head_weight[...]), self.head_bias)
         x = self.head_norm(ACTIVATIONS[self.head.activation](x))
         weight = self.embedding[...].T if self.unembedding is None else self.unembedding[...]
+        scale = self.config.parametrization.logits(self.config.embed)
+        x = x if scale == 1 else x * jnp.asarray(scale, x.dtype)
         logits = linear(x, weight, jnp.float32) + self.logits_bias[...].astype(jnp.float32)
         return Outputs(constrain(logits, BATCH, SEQ, VOCAB), *routing_of(results))

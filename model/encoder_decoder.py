@@ -12,6 +12,8 @@ from model.config import TransformerConfig
 from model.cross_attention import CrossAttention
 from model.encoder import Encoder
 from model.mixing import Memory
+from model.observation import apart, pass_on
+from model.parametrization import Rule
 from model.transformer import DecoderLM, Outputs
 
 
@@ -37,6 +39,15 @@ class EncoderDecoderConfig:
             if one != other:
                 raise ValueError(f"encoder.{field} is {one} and decoder.{field} is {other}; they have to be the same")
         self.cross.check(self.decoder.embed)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether training drops anything at random."""
+        return self.encoder.noisy or self.decoder.noisy
+
+    def rule(self, path: tuple[str, ...], axes: tuple[str, ...]) -> Rule:
+        """How the weight at `path`, with these logical axes, starts and learns."""
+        return (self.encoder if path[0] == "encoder" else self.decoder).rule(path, axes)
 
 
 class EncoderDecoder(nnx.Module):
@@ -75,7 +86,9 @@ class EncoderDecoder(nnx.Module):
         source tokens of its own segment. Without them nothing is padding.
         """
         keys = (None, None) if dropout_key is None else tuple(jax.random.split(dropout_key))
-        memory = Memory(self.encoder(source, None, source_segments, keys[0]), source_segments)
+        with apart() as seen:
+            memory = Memory(self.encoder(source, None, source_segments, keys[0]), source_segments)
+        pass_on("encoder", seen)
         return self.decoder.outputs(target, None, target_segments, keys[1], memory)
 
     def prefill(

@@ -153,8 +153,8 @@ class MLPLayer(FeedForwardLayer):
     def __init__(self, spec: MLP, sizes: Sizes, rngs: nnx.Rngs) -> None:
         self.spec = spec
         precision = sizes.precision
-        self.up = normal(rngs, (sizes.embed, spec.hidden), (EMBED, MLP_AXIS), sizes.inner_std, precision)
-        self.down = normal(rngs, (spec.hidden, sizes.embed), (MLP_AXIS, EMBED), sizes.residual_std, precision)
+        self.up = normal(rngs, (sizes.embed, spec.hidden), (EMBED, MLP_AXIS), sizes.inner_std, sizes)
+        self.down = normal(rngs, (spec.hidden, sizes.embed), (MLP_AXIS, EMBED), sizes.residual_std, sizes)
         self.up_bias = filled(0.0, (spec.hidden,), (MLP_AXIS,), precision) if spec.bias else None
         self.down_bias = filled(0.0, (sizes.embed,), (EMBED,), precision) if spec.bias else None
 
@@ -229,10 +229,10 @@ class GatedMLPLayer(FeedForwardLayer):
     def __init__(self, spec: GatedMLP, sizes: Sizes, rngs: nnx.Rngs) -> None:
         self.spec = spec
         precision, hidden = sizes.precision, ((spec.hidden,), (MLP_AXIS,), sizes.precision)
-        inwards = ((sizes.embed, spec.hidden), (EMBED, MLP_AXIS), sizes.inner_std, precision)
+        inwards = ((sizes.embed, spec.hidden), (EMBED, MLP_AXIS), sizes.inner_std, sizes)
         self.gate = normal(rngs, *inwards)
         self.up = normal(rngs, *inwards)
-        self.down = normal(rngs, (spec.hidden, sizes.embed), (MLP_AXIS, EMBED), sizes.residual_std, precision)
+        self.down = normal(rngs, (spec.hidden, sizes.embed), (MLP_AXIS, EMBED), sizes.residual_std, sizes)
         self.gate_bias = filled(0.0, *hidden) if spec.bias else None
         self.up_bias = filled(0.0, *hidden) if spec.bias else None
         self.down_bias = filled(0.0, (sizes.embed,), (EMBED,), precision) if spec.bias else None

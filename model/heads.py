@@ -13,6 +13,7 @@ from model.feedforward import shifted
 from model.layers import linear
 from model.mixing import Step
 from model.parameters import Sizes, filled, normal
+from model.parametrization import Rule
 from model.positions import default_positions
 from model.transformer import Transformer
 from sharding.axes import EMBED, LABELS
@@ -183,9 +184,9 @@ class HeadLayer(nnx.Module):
     def __init__(self, spec: Head, sizes: Sizes, rngs: nnx.Rngs) -> None:
         self.spec = spec
         embed, std, precision = sizes.embed, sizes.init_std, sizes.precision
-        self.inner = normal(rngs, (embed, embed), (EMBED, EMBED), std, precision) if spec.inner else None
+        self.inner = normal(rngs, (embed, embed), (EMBED, EMBED), std, sizes) if spec.inner else None
         self.inner_bias = filled(0.0, (embed,), (EMBED,), precision) if spec.inner else None
-        self.weight = normal(rngs, (embed, spec.outputs), (EMBED, LABELS), std, precision)
+        self.weight = normal(rngs, (embed, spec.outputs), (EMBED, LABELS), std, sizes)
         self.bias = filled(0.0, (spec.outputs,), (LABELS,), precision)
 
     def __call__(
@@ -209,6 +210,15 @@ class HeadedConfig:
 
     transformer: TransformerConfig
     head: Head
+
+    @property
+    def noisy(self) -> bool:
+        """Whether training drops anything at random."""
+        return self.transformer.noisy
+
+    def rule(self, path: tuple[str, ...], axes: tuple[str, ...]) -> Rule:
+        """How the weight at `path`, with these logical axes, starts and learns."""
+        return self.transformer.rule(path, axes)
 
 
 class Headed(Transformer):

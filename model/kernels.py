@@ -202,14 +202,13 @@ def allowed(visibility: Visibility) -> Array:
     return visibility.mask.allowed(query, key)
 
 
-def _softmax_attention(
+def attention_logits(
     q: Float[Array, "batch seq heads head_dim"],
     k: Float[Array, "batch keys kv_heads head_dim"],
-    v: Float[Array, "batch keys kv_heads value_dim"],
     allowed: Array | None,
     scores: Scores,
-    dropout: Dropout | None,
-) -> Float[Array, "batch seq heads value_dim"]:
+) -> Float[Array, "batch heads seq keys"]:
+    """What the softmax is taken of, float32, without sinks; `allowed` is [batch or 1, 1, seq, keys], None for all."""
     batch, queries, heads, head_dim = q.shape
     kv_heads = k.shape[2]
     # Queries that share a key head are one more axis of rows: [batch, kv_heads, group, queries, head_dim].
@@ -220,8 +219,20 @@ def _softmax_attention(
         logits = scores.softcap * jnp.tanh(logits / scores.softcap)
     if scores.bias is not None:
         logits = logits + scores.bias.astype(jnp.float32)
-    if allowed is not None:
-        logits = jnp.where(allowed, logits, FORBIDDEN)
+    return logits if allowed is None else jnp.where(allowed, logits, FORBIDDEN)
+
+
+def _softmax_attention(
+    q: Float[Array, "batch seq heads head_dim"],
+    k: Float[Array, "batch keys kv_heads head_dim"],
+    v: Float[Array, "batch keys kv_heads value_dim"],
+    allowed: Array | None,
+    scores: Scores,
+    dropout: Dropout | None,
+) -> Float[Array, "batch seq heads value_dim"]:
+    batch, queries, heads, _ = q.shape
+    kv_heads = k.shape[2]
+    logits = attention_logits(q, k, allowed, scores)
     probabilities = _softmax(logits, scores.sinks)
     if allowed is not None:
         # A query that sees no key gets 0, as in every kernel, and not the mean of what it must not see.

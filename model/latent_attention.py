@@ -13,6 +13,7 @@ from model.layers import linear
 from model.masks import Causal, Mask
 from model.mixing import Kept, Mixing, Step
 from model.norms import Norm, RMSNorm
+from model.observation import Attended, observe
 from model.parameters import Sizes, normal
 from model.positions import Positions, Rope, angles_fit
 from sharding.axes import BATCH, EMBED, HEAD_DIM, HEADS, RANK, SEQ, constrain
@@ -103,28 +104,29 @@ class LatentAttentionLayer(nnx.Module):
     def __init__(self, spec: LatentAttention, sizes: Sizes, rngs: nnx.Rngs) -> None:
         self.spec = spec
         self.dropout = sizes.dropout
-        embed, std, precision = sizes.embed, sizes.init_std, sizes.precision
+        self.scores = Scores(spec.scale or spec.score_scale * sizes.parametrization.scores(spec.query_dim))
+        embed, std = sizes.embed, sizes.init_std
 
         def up(rank: int, features: int, std: float, axis: str = RANK) -> nnx.Param:
-            return normal(rngs, (rank, spec.heads, features), (axis, HEADS, HEAD_DIM), std, precision)
+            return normal(rngs, (rank, spec.heads, features), (axis, HEADS, HEAD_DIM), std, sizes)
 
         def norm(rank: int) -> nnx.Module:
             return spec.norm.over((rank,), (RANK,), sizes)
 
         if spec.query_rank:
-            self.query_down = normal(rngs, (embed, spec.query_rank), (EMBED, RANK), std, precision)
+            self.query_down = normal(rngs, (embed, spec.query_rank), (EMBED, RANK), std, sizes)
             self.query_norm = norm(spec.query_rank)
             self.query_up = up(spec.query_rank, spec.query_dim, std)
         else:
             self.query_down, self.query_norm = None, None
             self.query_up = up(embed, spec.query_dim, std, EMBED)
-        self.latent_down = normal(rngs, (embed, spec.kv_rank), (EMBED, RANK), std, precision)
+        self.latent_down = normal(rngs, (embed, spec.kv_rank), (EMBED, RANK), std, sizes)
         self.latent_norm = norm(spec.kv_rank)
-        self.rotary_key = normal(rngs, (embed, spec.rotary_dim), (EMBED, HEAD_DIM), std, precision)
+        self.rotary_key = normal(rngs, (embed, spec.rotary_dim), (EMBED, HEAD_DIM), std, sizes)
         self.key_up = up(spec.kv_rank, spec.plain_dim, std)
         self.value_up = up(spec.kv_rank, spec.value_dim, sizes.inner_std)
         self.output = normal(
-            rngs, (spec.heads, spec.value_dim, embed), (HEADS, HEAD_DIM, EMBED), sizes.residual_std, precision
+            rngs, (spec.heads, spec.value_dim, embed), (HEADS, HEAD_DIM, EMBED), sizes.residual_std, sizes
         )
 
     def __call__(
@@ -169,7 +171,8 @@ class LatentAttentionLayer(nnx.Module):
         shared = jnp.broadcast_to(shared[:, :, None], (*keys.shape[:-1], shared.shape[-1]))
         q, k = jnp.concatenate([plain, rotary], axis=-1), jnp.concatenate([keys, shared], axis=-1)
         dropout = None if key is None or not self.dropout else Dropout(self.dropout, key)
-        return kernel_of(self.spec.kernel).attend(q, k, values, seen, Scores(self.spec.score_scale), dropout)
+        observe("scores", Attended(q, k, seen, self.scores))
+        return kernel_of(self.spec.kernel).attend(q, k, values, seen, self.scores, dropout)
 
     def _over_latents(self, plain: Array, rotary: Array, latent: Array, shared: Array, seen: Visibility) -> Array:
         """Queries taken to where the vectors are, which all heads share: the form for one query and a long cache.
@@ -180,7 +183,7 @@ class LatentAttentionLayer(nnx.Module):
         q = jnp.concatenate([jnp.einsum("bsnd,rnd->bsnr", plain, key_up), rotary], axis=-1)
         k = jnp.concatenate([latent, shared], axis=-1)[:, :, None]
         mixed = kernel_of(self.spec.kernel).attend(
-            q, k, latent[:, :, None], seen, Scores(self.spec.score_scale), None
+            q, k, latent[:, :, None], seen, self.scores, None
         )
         return jnp.einsum("bsnr,rnd->bsnd", mixed, value_up)
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from model.parametrization import Parametrization
 from model.precision import Precision
 from sharding.axes import LAYERS, LOGICAL_AXES
 
@@ -19,34 +20,45 @@ class Sizes:
       embed: width of the residual stream.
       layers: number of blocks.
       dropout: share of activations dropped in training.
-      init_std: standard deviation of weights at the start.
+      parametrization: how weights start, by width and depth.
       precision: number formats.
-      deviations: `inner_std` and `residual_std`, where the residual spec has rules of its own.
+      spreads: what the residual spec multiplies `inner_std` and `residual_std` with, where it has rules of its own.
     """
 
     embed: int
     layers: int
     dropout: float
-    init_std: float
+    parametrization: Parametrization
     precision: Precision
-    deviations: tuple[float, float] | None = None
+    spreads: tuple[float, float] | None = None
+
+    @property
+    def init_std(self) -> float:
+        """Standard deviation of weights at the start, in a model of the base size."""
+        return self.parametrization.std
 
     @property
     def inner_std(self) -> float:
         """Standard deviation of values and of the first matrices of feed-forward layers."""
-        return self.deviations[0] if self.deviations else self.init_std
+        return self.init_std * (self.spreads[0] if self.spreads else 1.0)
 
     @property
     def residual_std(self) -> float:
-        """Standard deviation for projections that add to the residual stream: init_std / sqrt(2 layers) (GPT-2)."""
-        return self.deviations[1] if self.deviations else self.init_std / (2 * self.layers) ** 0.5
+        """Standard deviation for projections that add to the residual stream."""
+        if self.spreads:
+            return self.init_std * self.spreads[1]
+        return self.init_std / (2 * self.parametrization.added_over(self.layers)) ** 0.5
 
 
 def normal(
-    rngs: nnx.Rngs, shape: tuple[int, ...], axes: tuple[str, ...], std: float, precision: Precision
+    rngs: nnx.Rngs, shape: tuple[int, ...], axes: tuple[str, ...], std: float, sizes: Sizes
 ) -> nnx.Param[jax.Array]:
-    """A weight drawn from a normal distribution; `axes` are the logical names of its dimensions."""
-    return named(std * jax.random.normal(rngs.params(), shape, precision.weights_dtype), axes)
+    """A weight drawn from a normal distribution; `axes` are the logical names of its dimensions.
+
+    `std` is its deviation in a model of the base size; the parametrization makes of it that in this one.
+    """
+    std = std * sizes.parametrization.rule(axes, sizes.embed, sizes.layers).spread
+    return named(std * jax.random.normal(rngs.params(), shape, sizes.precision.weights_dtype), axes)
 
 
 def filled(value: float, shape: tuple[int, ...], axes: tuple[str, ...], precision: Precision) -> nnx.Param[jax.Array]:

@@ -14,7 +14,8 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from model.attention_bias import Alibi, T5Bias
-from model.encoding import Positions, above, at_least
+from model.bounds import above, at_least
+from model.encoding import Positions
 from model.parameters import Sizes, normal
 from model.rope_scaling import DynamicNTK, LinearScaling, Llama3Scaling, LongRope, RopeScaling, Yarn
 from model.rotary import Rope
@@ -84,7 +85,7 @@ class PositionTable(nnx.Module):
     """The weights of `Learned`."""
 
     def __init__(self, rows: int, sizes: Sizes, rngs: nnx.Rngs) -> None:
-        self.table = normal(rngs, (rows, sizes.embed), (POSITION, EMBED), sizes.init_std, sizes.precision)
+        self.table = normal(rngs, (rows, sizes.embed), (POSITION, EMBED), sizes.init_std, sizes)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,13 @@ from model.parameters import Sizes
 
 Stream = Float[Array, "batch seq embed"]
 Layer = Callable[[Stream], Stream]
+# What is added to the stream, before it is: the branch's number in its block, and what the branch gave.
+Branch = Callable[[int, Stream], Stream]
+
+
+def whole(branch: int, y: Stream) -> Stream:
+    """A branch as it is."""
+    return y
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,13 +34,27 @@ class Residual(abc.ABC):
     def norms(self, layers: int) -> tuple[str, ...]:
         """Names of the normalisations in a block of so many layers."""
 
-    @abc.abstractmethod
-    def join(self, x: Stream, layers: Sequence[Layer], norms: "Norms") -> Stream:
-        """The stream after a block's layers."""
+    @property
+    def additive(self) -> bool:
+        """Whether layers only ever add to the stream, which nothing normalises before the end."""
+        return self.final_norm
 
-    def deviations(self, init_std: float) -> tuple[float, float] | None:
-        """Initial deviations of inner weights and of those that add to the stream; None: see `Sizes`."""
+    @property
+    def noisy(self) -> bool:
+        """Whether training drops branches at random."""
+        return False
+
+    @abc.abstractmethod
+    def join(self, x: Stream, layers: Sequence[Layer], norms: "Norms", branch: Branch = whole) -> Stream:
+        """The stream after a block's layers. What each of them adds goes through `branch` first."""
+
+    def spreads(self) -> tuple[float, float] | None:
+        """Factors on the initial deviations of inner weights and of those that add to the stream; None: see `Sizes`."""
         return None
+
+    def thinned(self, y: Stream, depth: Float[Array, ""], key: Array) -> Stream:
+        """A branch as training adds it; `depth` is the block's number, from 1, over the number of blocks."""
+        return y
 
 
 class Norms(nnx.Module):
@@ -56,7 +77,7 @@ class PreNorm(Residual):
     """x + scale * layer(norm(x)), normalised once more at the end (Xiong 2020).
 
     Attributes:
-      scale: factor on what a layer adds; 1 / sqrt(layers) is the depth rule of muP (Yang 2023, table 1).
+      scale: factor on what a layer adds.
     """
 
     scale: float = 1.0
@@ -70,11 +91,11 @@ class PreNorm(Residual):
         """One before each layer."""
         return _names("before", layers)
 
-    def join(self, x: Stream, layers: Sequence[Layer], norms: Norms) -> Stream:
+    def join(self, x: Stream, layers: Sequence[Layer], norms: Norms, branch: Branch = whole) -> Stream:
         """Layer after layer."""
         for i, layer in enumerate(layers):
             y = layer(norms[f"before{i}"](x))
-            x = x + (y if self.scale == 1 else self.scale * y)
+            x = x + branch(i, y if self.scale == 1 else self.scale * y)
         return x
 
 
@@ -97,14 +118,14 @@ class PostNorm(Residual):
         """One after each addition."""
         return _names("after", layers)
 
-    def deviations(self, init_std: float) -> tuple[float, float] | None:
-        """The model's own: what is added is normalised, so depth does not matter."""
-        return init_std, init_std
+    def spreads(self) -> tuple[float, float] | None:
+        """None of its own: what is added is normalised, so depth does not matter."""
+        return 1.0, 1.0
 
-    def join(self, x: Stream, layers: Sequence[Layer], norms: Norms) -> Stream:
+    def join(self, x: Stream, layers: Sequence[Layer], norms: Norms, branch: Branch = whole) -> Stream:
         """Layer after layer."""
         for i, layer in enumerate(layers):
-            x = norms[f"after{i}"]((x if self.scale == 1 else self.scale * x) + layer(x))
+            x = norms[f"after{i}"]((x if self.scale == 1 else self.scale * x) + branch(i, layer(x)))
         return x
 
 
@@ -131,13 +152,13 @@ class DeepNorm(Residual):
         """One after each addition."""
         return _names("after", layers)
 
-    def join(self, x: Stream, layers: Sequence[Layer], norms: Norms) -> Stream:
+    def join(self, x: Stream, layers: Sequence[Layer], norms: Norms, branch: Branch = whole) -> Stream:
         """Layer after layer."""
-        return PostNorm((2 * self.layers) ** 0.25).join(x, layers, norms)
+        return PostNorm((2 * self.layers) ** 0.25).join(x, layers, norms, branch)
 
-    def deviations(self, init_std: float) -> tuple[float, float] | None:
-        """Both (8 N)^(-1/4) of the model's."""
-        return (init_std * (8 * self.layers) ** -0.25,) * 2
+    def spreads(self) -> tuple[float, float] | None:
+        """Both (8 N)^(-1/4)."""
+        return ((8 * self.layers) ** -0.25,) * 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,10 +174,10 @@ class OutputNorm(Residual):
         """One after each layer."""
         return _names("after", layers)
 
-    def join(self, x: Stream, layers: Sequence[Layer], norms: Norms) -> Stream:
+    def join(self, x: Stream, layers: Sequence[Layer], norms: Norms, branch: Branch = whole) -> Stream:
         """Layer after layer."""
         for i, layer in enumerate(layers):
-            x = x + norms[f"after{i}"](layer(x))
+            x = x + branch(i, norms[f"after{i}"](layer(x)))
         return x
 
 
@@ -173,10 +194,10 @@ class SandwichNorm(Residual):
         """One on each side of each layer."""
         return _names("before", layers) + _names("after", layers)
 
-    def join(self, x: Stream, layers: Sequence[Layer], norms: Norms) -> Stream:
+    def join(self, x: Stream, layers: Sequence[Layer], norms: Norms, branch: Branch = whole) -> Stream:
         """Layer after layer."""
         for i, layer in enumerate(layers):
-            x = x + norms[f"after{i}"](layer(norms[f"before{i}"](x)))
+            x = x + branch(i, norms[f"after{i}"](layer(norms[f"before{i}"](x))))
         return x
 
 
@@ -199,9 +220,9 @@ class Parallel(Residual):
         """One, or one for each layer."""
         return _names("before", 1 if self.shared else layers)
 
-    def join(self, x: Stream, layers: Sequence[Layer], norms: Norms) -> Stream:
+    def join(self, x: Stream, layers: Sequence[Layer], norms: Norms, branch: Branch = whole) -> Stream:
         """All layers at once."""
         if self.shared:
             y = norms["before0"](x)
-            return x + sum(layer(y) for layer in layers)
-        return x + sum(layer(norms[f"before{i}"](x)) for i, layer in enumerate(layers))
+            return x + sum(branch(i, layer(y)) for i, layer in enumerate(layers))
+        return x + sum(branch(i, layer(norms[f"before{i}"](x))) for i, layer in enumerate(layers))

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from model.encoding import above, at_least
+from model.bounds import above, at_least
 
 Frequencies = Float[np.ndarray, " half"] | Float[Array, " half"]
 

@@ -5,7 +5,8 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from model.encoding import Positions, above
+from model.bounds import above
+from model.encoding import Positions
 from model.rope_scaling import RopeScaling, unscaled
 
 

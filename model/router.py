@@ -165,9 +165,8 @@ class RouterLayer(nnx.Module):
     """The weights that give logits of experts."""
 
     def __init__(self, spec: Router, experts: int, sizes: Sizes, rngs: nnx.Rngs) -> None:
-        precision = sizes.precision
-        self.weight = normal(rngs, (sizes.embed, experts), (EMBED, EXPERTS), sizes.init_std, precision)
-        self.bias = filled(0.0, (experts,), (EXPERTS,), precision) if spec.has_bias else None
+        self.weight = normal(rngs, (sizes.embed, experts), (EMBED, EXPERTS), sizes.init_std, sizes)
+        self.bias = filled(0.0, (experts,), (EXPERTS,), sizes.precision) if spec.has_bias else None
 
     def __call__(self, x: Float[Array, "batch seq embed"]) -> Scores:
         """x W + b in float32 whatever the format of x: a choice that rounding decides is a choice by chance."""

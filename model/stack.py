@@ -14,6 +14,7 @@ from model.config import BlockSpec, TransformerConfig
 from model.feedforward import Routing
 from model.masks import Retention
 from model.mixing import Kept, Mixing, Step
+from model.observation import apart, observe, pass_on
 from model.parameters import stacked
 from model.plan import Run, plan
 from model.positions import Positions
@@ -25,16 +26,30 @@ from sharding.axes import BATCH, EMBED, SEQ, constrain, platform
 _UNROLLED = 12
 
 
+class Noise(NamedTuple):
+    """What a block's randomness comes from.
+
+    Attributes:
+      key: its own.
+      depth: its number, from 1, over the number of blocks.
+    """
+
+    key: Array
+    depth: Float[Array, ""]
+
+
 class BlockResult(NamedTuple):
     """What a block gives besides the stream.
 
     Attributes:
       kept: what its attention keeps of each token, for a cache; None if nobody wants it.
       routing: what its feed-forward layer tells of routing, if it routes.
+      seen: what was observed in it; empty if nobody does.
     """
 
     kept: Kept
     routing: Routing | None
+    seen: dict[str, Array] = {}
 
 
 class Block(nnx.Module):
@@ -53,30 +68,44 @@ class Block(nnx.Module):
         step: Step,
         positions: "PositionWeights",
         kept: Kept,
-        dropout_key: Array | None,
+        noise: Noise | None,
     ) -> tuple[Float[Array, "batch seq embed"], BlockResult]:
-        """One block, over the row itself or over what a cache keeps."""
-        keys = (None,) * 5 if dropout_key is None else tuple(jax.random.split(dropout_key, 5))
+        """One block, over the row itself or over what a cache keeps; nothing is dropped without noise."""
+        keys = (None,) * 5 if noise is None else tuple(jax.random.split(noise.key, 5))
         rate = self.config.dropout
         results: dict[str, Any] = {"routing": None}
         own, crossed = kept if self.cross is not None and kept is not None else (kept, None)
 
         def attend(y: Array) -> Array:
             y, results["kept"] = self.attention(y, step, positions.of(self.spec.attention), own, keys[0])
+            observe("attention", y)
             return drop(y, rate, keys[1])
 
         def cross(y: Array) -> Array:
-            y, others = self.cross(y, step, positions.of(self.spec.cross), crossed, keys[3])
+            with apart() as seen:
+                y, others = self.cross(y, step, positions.of(self.spec.cross), crossed, keys[3])
+                observe("attention", y)
+            pass_on("cross", seen)
             results["kept"] = (results["kept"], others)
             return drop(y, rate, keys[4])
 
         def feed(y: Array) -> Array:
             y, results["routing"] = self.feedforward.routed(y)
+            observe("feedforward", y)
             return drop(y, rate, keys[2])
 
+        def branch(number: int, y: Array) -> Array:
+            factor = self.config.parametrization.branch(self.config.layers)
+            y = y if factor == 1 else y * jnp.asarray(factor, y.dtype)
+            if noise is None:
+                return y
+            # Numbers from 5 on are no keys of dropout.
+            return self.config.residual.thinned(y, noise.depth, jax.random.fold_in(noise.key, 5 + number))
+
         layers = [attend, feed] if self.cross is None else [attend, cross, feed]
-        x = self.config.residual.join(x, layers, self.norms)
-        return constrain(x, BATCH, SEQ, EMBED), BlockResult(results["kept"], results["routing"])
+        x = constrain(self.config.residual.join(x, layers, self.norms, branch), BATCH, SEQ, EMBED)
+        observe("stream", x)
+        return x, BlockResult(results["kept"], results["routing"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +155,7 @@ class _Pass(NamedTuple):
 
     weights: tuple[Any, ...]
     kept: tuple[Kept, ...]
-    dropout_key: Array | None
+    noise: Noise | None
 
 
 class Stack(nnx.Module):
@@ -175,9 +204,10 @@ class Stack(nnx.Module):
         unroll = platform() == "cpu" and self.config.layers <= _UNROLLED
 
         def block(graph: nnx.GraphDef, where: Step) -> Any:
-            def call(x: Array, weights: Any, kept: Kept, key: Array | None) -> tuple[Array, BlockResult]:
-                x, result = nnx.merge(graph, weights)(x, where, positions, kept, key)
-                return x, result if keep else result._replace(kept=None)
+            def call(x: Array, weights: Any, kept: Kept, noise: Noise | None) -> tuple[Array, BlockResult]:
+                with apart() as seen:
+                    x, result = nnx.merge(graph, weights)(x, where, positions, kept, noise)
+                return x, result._replace(kept=result.kept if keep else None, seen=seen)
 
             return rematerialised(call, self.config.remat, rolled=run.repeats > 1 and not unroll)
 
@@ -187,18 +217,21 @@ class Stack(nnx.Module):
         def body(x: Array, turn: _Pass) -> tuple[Array, tuple[BlockResult, ...]]:
             found = []
             for i, call in enumerate(calls):
-                key = None if turn.dropout_key is None else turn.dropout_key[i]
-                x, result = call(x, turn.weights[i], turn.kept[i], key)
+                noise = None if turn.noise is None else Noise(turn.noise.key[i], turn.noise.depth[i])
+                x, result = call(x, turn.weights[i], turn.kept[i], noise)
                 found.append(result)
             return x, tuple(found)
 
         kept = tuple(None if cache is None else cache[name].kept for name in names)
-        keys = None
+        noise = None
         if dropout_key is not None:
             indices = run.first + jnp.arange(run.repeats * run.period).reshape(run.repeats, run.period)
             keys = jax.vmap(jax.vmap(lambda i: jax.random.fold_in(dropout_key, i)))(indices)
-        turns = _Pass(tuple(weights for _, weights in split), kept, keys)
+            noise = Noise(keys, (indices + 1) / self.config.layers)
+        turns = _Pass(tuple(weights for _, weights in split), kept, noise)
         x, found = jax.lax.scan(body, x, turns, unroll=unroll)
+        for name, result in zip(names, found, strict=True):
+            pass_on(name, result.seen)
         return x, dict(zip(names, found, strict=True))
 
     def retention(self, place: str) -> Retention:

@@ -43,9 +43,9 @@ class Transformer(nnx.Module):
         self.config = config
         sizes, embed = config.sizes, config.embedding
         blocks = config.blocks if blocks is None else blocks
-        self.embedding = normal(rngs, (config.vocab, config.embed), (VOCAB, EMBED), config.init_std, sizes.precision)
+        self.embedding = normal(rngs, (config.vocab, config.embed), (VOCAB, EMBED), sizes.init_std, sizes)
         self.types = (
-            normal(rngs, (embed.types, config.embed), (TYPES, EMBED), config.init_std, sizes.precision)
+            normal(rngs, (embed.types, config.embed), (TYPES, EMBED), sizes.init_std, sizes)
             if embed.types
             else None
         )
@@ -107,7 +107,7 @@ class DecoderLM(Transformer):
         self.unembedding = (
             None
             if config.tie_embeddings
-            else normal(rngs, (config.embed, config.vocab), (EMBED, VOCAB), config.init_std, precision)
+            else normal(rngs, (config.embed, config.vocab), (EMBED, VOCAB), config.parametrization.std, config.sizes)
         )
         self.logits_bias = filled(0.0, (config.vocab,), (VOCAB,), precision) if config.logits.bias else None
 
@@ -167,8 +167,8 @@ class DecoderLM(Transformer):
 
     def logits(self, x: Float[Array, "batch seq embed"]) -> Float[Array, "batch seq vocab"]:
         """Logits, float32, of a stream after the last block."""
-        spec, x = self.config.logits, self.normalised(x)
-        x = x if spec.scale == 1 else x * jnp.asarray(spec.scale, x.dtype)
+        spec, scale, x = self.config.logits, self.config.logits_scale, self.normalised(x)
+        x = x if scale == 1 else x * jnp.asarray(scale, x.dtype)
         weight = self.embedding[...].T if self.unembedding is None else self.unembedding[...]
         logits = linear(x, weight, jnp.float32)
         if self.logits_bias is not None:
@@ -191,8 +191,8 @@ class DecoderLM(Transformer):
 def routing_of(results: dict[str, BlockResult]) -> tuple[Array, dict[str, Array]]:
     """What all layers add to the loss of a token, and their figures by `place/name`."""
     loss, figures = jnp.zeros((), jnp.float32), {}
-    for place, (_, routing) in results.items():
-        if routing is not None:
+    for place, result in results.items():
+        if (routing := result.routing) is not None:
             loss = loss + jnp.sum(routing.loss)
             figures |= {f"{place}/{name}": value for name, value in routing.figures.items()}
     return loss, figures

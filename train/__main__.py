@@ -24,6 +24,7 @@ _RUN = flags.DEFINE_string("run", None, "directory to write to; local or gs://",
 _SET = flags.DEFINE_multi_string("set", [], "change one field, model.attention.heads=8; may be repeated")
 _IMPORT = flags.DEFINE_multi_string("import", [], "Python file with types of your own, to use in --set")
 _SHOW = flags.DEFINE_bool("show_config", False, "print the resolved config and leave")
+_PROFILE = flags.DEFINE_string("profile", "", "trace these steps, FIRST:LAST, into RUN/profile")
 _COORDINATOR = flags.DEFINE_string("coordinator", "", "host:port of process 0, for a job of several processes")
 _PROCESSES = flags.DEFINE_integer("processes", 0, "number of processes in the job", lower_bound=0)
 _PROCESS = flags.DEFINE_integer("process", -1, "index of this process", lower_bound=-1)
@@ -66,7 +67,7 @@ def main(argv: list[str]) -> int | None:
     if _SUPERVISE.value:
         return supervised()
 
-    from data.user_code import load_file
+    from data.user_code import load_file, usage
     from train.load import load_experiment
 
     for path in _IMPORT.value:
@@ -85,15 +86,21 @@ def main(argv: list[str]) -> int | None:
     from sharding.peers import lost
     from train.interrupt import ends_early
     from train.loop import train
+    from train.profile import parse_profile
     from train.run_directory import RunDirectory
 
+    with usage("--profile"):
+        profile = parse_profile(_PROFILE.value)
+        profile.check(0, experiment.steps)
     Job(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value, _JOIN.value, _SILENCE.value).join()
     ends_early()
     run = RunDirectory(_RUN.value)
     command = [os.path.basename(sys.executable), *sys.orig_argv[1:]]
     with run.locked() if is_lead() else contextlib.nullcontext():
         try:
-            train(experiment, run, origin=written, command=command, hang_timeout=_HANG.value)
+            train(
+                experiment, run, origin=written, command=command, profile=profile, hang_timeout=_HANG.value
+            )
         except jax.errors.JaxRuntimeError as error:
             raise lost(error) or error from error
     return None

@@ -18,6 +18,8 @@ from train.state import TrainState
 
 FORMAT = 3
 _STATE, _NOTE = "state", "note"
+# Orbax counts the seconds of a save by the calendar, which may be set while it saves; the watchdog counts them well.
+_FOREVER = 10**9
 
 
 class Checkpoints:
@@ -36,7 +38,10 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             directory,
             item_names=(_STATE, _NOTE),
-            options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, enable_async_checkpointing=True),
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=keep, create=True, enable_async_checkpointing=True,
+                async_options=ocp.AsyncOptions(timeout_secs=_FOREVER),
+            ),
         )
         self._digest = jax.jit(digest)
 

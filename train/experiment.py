@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 from data import mixture  # noqa: F401 - specs are found by name among those imported
+from data.grouping import Grouping
 from data.packing import Packing, Windows
 from data.recipe import DataSpec
 from data.spec import NOT_SHOWN
@@ -13,10 +14,15 @@ from data.training import Format
 from model.transformer import TransformerConfig
 from sharding.placement import Placement
 from sharding.placements import DataParallel
-from train import muon  # noqa: F401 - specs are found by name among those imported
+from train import (  # noqa: F401 - specs are found by name among those imported
+    activations,
+    rewarming,
+    stable_decay,
+)
 from train.hooks import Hook
 from train.objective import CausalLM, Objective
-from train.optimizer import Optimizer
+from train.optimizers import Optimizer
+from train.probes import norms  # noqa: F401 - specs are found by name among those imported
 from train.schedule import Schedule
 
 
@@ -31,6 +37,7 @@ class Batches:
       packing: how documents become rows; what keeps them apart serves masks with `Segments()`.
       targets: what is asked of a row.
       evaluation: rows in an evaluation batch; 0 means as many as in a step.
+      groups: what groups tokens are told apart by, for objectives and probes that ask for it.
     """
 
     sequence: int
@@ -39,6 +46,7 @@ class Batches:
     packing: Packing = Windows()
     targets: Targets = NextToken()
     evaluation: int = 0
+    groups: Grouping | None = None
 
     def __post_init__(self) -> None:
         for field in ("sequence", "batch", "accumulate"):
@@ -52,7 +60,7 @@ class Batches:
     @property
     def form(self) -> Format:
         """How rows are made."""
-        return Format(self.packing, self.targets, self.sequence)
+        return Format(self.packing, self.targets, self.sequence, self.groups)
 
     @property
     def tokens(self) -> int:
@@ -122,6 +130,8 @@ class Experiment:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"steps is {self.steps}; it is at least 1")
+        # Built here for the errors: its phases may not fit in the run.
+        self.schedule.over(self.steps)
         sequence, longest = self.batch.sequence, self.model.longest
         for mixing in self.model.mixings:
             if sequence < (reach := mixing.mask.retention().size) < math.inf:

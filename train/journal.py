@@ -5,6 +5,8 @@ from typing import Any
 
 import jax
 
+from train.clock import Clock
+from data.exits import Ended
 from train.meters import Throughput
 from train.metrics import MetricsLog
 from train.progress import Progress
@@ -19,20 +21,25 @@ class Journal:
       start: steps done before.
       steps: steps in all.
       throughput: meter that is read with each interval.
+      clock: is told of each sign of life, and in the end how it ended.
       lead: whether this process writes and shows; the others only keep step.
     """
 
-    def __init__(self, run: RunDirectory, start: int, steps: int, throughput: Throughput, lead: bool) -> None:
+    def __init__(
+        self, run: RunDirectory, start: int, steps: int, throughput: Throughput, clock: Clock, lead: bool
+    ) -> None:
         self._log = MetricsLog(run, start) if lead else None
         self._progress = Progress(start, steps, lead)
-        self._throughput = throughput
+        self._throughput, self._clock = throughput, clock
         self._pending: tuple[int, Mapping[str, jax.Array]] | None = None
         self.latest: dict[str, Any] = {} if self._log is None else self._log.latest
 
     def __enter__(self) -> "Journal":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        ends = {type(None): "finished", KeyboardInterrupt: "interrupted", Ended: "preempted"}
+        self._clock.close(ends.get(kind or type(None), "failed"))
         self._progress.close()
         if self._log is not None:
             self._log.close()
@@ -57,6 +64,7 @@ class Journal:
             # Reading blocks until the step is done, so that the clock is read at its end.
             ready = {key: float(value) for key, value in values.items()}
             self.note(step, ready | self._throughput.read(step))
+            self._clock.alive(step)
 
     def pause(self) -> None:
         """Says that what follows is not training, so that no time is charged to it."""

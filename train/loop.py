@@ -9,13 +9,14 @@ from data.training import training
 from sharding.host_memory import keep_freed_memory
 from sharding.hosts import is_lead
 from train.checkpoint import Checkpoints
+from train.clock import Clock
 from train.corpus import prepare
-from train.evaluation import Evaluator, in_words
 from train.experiment import Experiment
 from train.feed import feed
-from train.hooks import Moment
 from train.journal import Journal
 from train.meters import Throughput, peak_memory
+from train.occasions import Occasions
+from train.profile import Profile, Tracer
 from train.program import Programs
 from train.run_directory import RunDirectory
 from train.state import Blueprint, abstract_state, fresh_state
@@ -28,6 +29,7 @@ def train(
     *,
     origin: Experiment | None = None,
     command: Sequence[str] = (),
+    profile: Profile = Profile(),
     say: Callable[[str], None] = print,
     hang_timeout: float = 0.0,
 ) -> dict[str, Any]:
@@ -38,6 +40,7 @@ def train(
       run: where to write.
       origin: the experiment before changes on the command line, to tell the difference from.
       command: the command line, for the record.
+      profile: which steps to trace.
       say: prints a line; only the lead process's is shown.
       hang_timeout: seconds that a step may take before the process ends as hung; 0 waits forever.
 
@@ -52,6 +55,7 @@ def train(
     # Devices: the mesh of this job, and whether the batch divides over it.
     lead, batch, cadence = is_lead(), experiment.batch, experiment.cadence
     say = say if lead else (lambda line: None)
+    clock = Clock(run.clock, lead)
     layout = experiment.placement.on()
     experiment.divided_by(experiment.placement.batch_divisor(layout.mesh.size))
     run.check_same(experiment)
@@ -81,38 +85,31 @@ def train(
     if state is None:
         state = fresh_state(blueprint, optimizer, layout, experiment.seed, experiment.objective)
     start = int(state.step)
+    clock.resume(start)
+    profile.check(start, experiment.steps)
     if start:
         say(f"resume: step {start} of {experiment.steps}, from {run.checkpoints / str(start)}")
-    evaluator = Evaluator(blueprint, experiment.objective, prepared, batch, layout)
     throughput = Throughput(batch.tokens, experiment.model.flops_per_token(batch.sequence))
 
-    with Vigil(run, hang_timeout) as vigil, Journal(run, start, experiment.steps, throughput, lead) as journal:
+    with (
+        Vigil(run, hang_timeout) as vigil,
+        Journal(run, start, experiment.steps, throughput, clock, lead) as journal,
+    ):
 
-        def weights() -> Any:
-            return experiment.optimizer.evaluated(state.optimizer, state.weights)
-
-        def moment(at: int) -> Moment:
-            return Moment(
-                experiment, run, prepared, lambda: blueprint.model(weights()), at, journal.latest, journal.say
-            )
-
-        def evaluate(at: int) -> None:
-            figures = evaluator(weights()) | reading.account.figures(at)
-            for hook in experiment.hooks:
-                figures |= hook.after_evaluation(moment(at))
-            journal.note(at, figures)
-            journal.say(f"evaluate: step {at}: {in_words(figures)}")
+        occasions = Occasions(experiment, run, prepared, reading.account, blueprint, layout, journal, clock)
 
         # Compile: ahead of the first step.
         programs = Programs(experiment, blueprint, optimizer, schedule, abstract, layout)
         if start < experiment.steps:
-            programs.at(start)
+            with clock.to("compile"):
+                programs.at(start)
             journal.say(f"compile: {programs.seconds:.1f} s")
 
         # Steps, and what is due between them.
-        batches = feed(reading.pipeline.from_step(int(state.position)), layout)
-        for at in range(start + 1, experiment.steps + 1):
-            state, metrics = programs.at(at - 1)(state, next(batches))
+        traced = Tracer(profile, run.profile, journal.say)
+        batches = clock.waited("data", feed(reading.pipeline.from_step(int(state.position)), layout))
+        for at in clock.during("steps", range(start + 1, experiment.steps + 1)):
+            state, metrics = traced(at, programs.at(at - 1), state, next(batches))
             # Read once: a request may come at any moment, and what is due must not change half-way.
             reason = vigil.step()
             stopping = reason is not None and at < experiment.steps
@@ -127,20 +124,21 @@ def train(
                 journal.pause()
             if evaluating:
                 vigil.begins("evaluation")
-                evaluate(at)
+                occasions.evaluate(at, state)
             if saving:
                 vigil.begins("checkpoint")
-                checkpoints.save(state)
+                with clock.saving(at):
+                    checkpoints.save(state)
             if stopping:
                 checkpoints.close()
                 raise reason.ending()
 
         # Finish: everything is on disk before anything is said to be.
         vigil.begins("end")
-        checkpoints.close()
+        with clock.to("save"):
+            checkpoints.close()
         if start < experiment.steps:
             once = {"perf/compile_seconds": programs.seconds, "perf/peak_memory_bytes": float(peak_memory())}
-            journal.note(experiment.steps, once)
-        for hook in experiment.hooks:
-            hook.at_end(moment(experiment.steps))
+            journal.note(experiment.steps, once | clock.figures())
+        occasions.end(experiment.steps, state)
         return dict(journal.latest)

@@ -36,10 +36,12 @@ class RunDirectory:
         self.config_diff = self.path / "config_diff.txt"
         self.environment = self.path / "environment.json"
         self.metrics = self.path / "metrics.jsonl"
+        self.clock = self.path / "clock.json"
         # Orbax wants a local path to be absolute.
         whole = self.path if "://" in str(path) else epath.Path(os.path.abspath(path))
         self.checkpoints = whole / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
+        self.profile = self.path / "profile"
         self.samples = self.path / "samples.txt"
         self.data = self.path / "data"
         self.data_card = self.path / "data_card.html"

@@ -36,24 +36,28 @@ def make_step(
     The loss is the mean over the batch's tokens, however it is cut into `accumulate` micro-batches. What routers
     add to it is taken over each micro-batch; the biases that they are balanced by move by the whole batch.
     """
-    dropout = blueprint.config.dropout
+    noisy = blueprint.config.noisy
     table = blueprint.table if probes else None
 
     def sums(weights: Any, batch: Batch, key: Array) -> tuple[Array, Sums]:
-        result = objective.sums(blueprint.model(weights), batch, key if dropout else None)
+        result = objective.sums(blueprint.model(weights), batch, key if noisy else None)
         return result.loss, result
 
-    gradient = jax.grad(sums, has_aux=True)
+    def mean(weights: Any, batch: Batch, key: Array) -> tuple[Array, Sums]:
+        loss, result = sums(weights, batch, key)
+        return loss / _count(result), result
 
     def one(weights: Any, batch: Batch, key: Array) -> tuple[Any, Sums, Array]:
-        found, total = gradient(weights, batch, key)
+        found, total = jax.grad(sums, has_aux=True)(weights, batch, key)
         # Only probes ask for it, and what nobody asks for XLA leaves out.
-        square = optax.tree.norm(found, squared=True) / jnp.square(jnp.maximum(total.weight, 1e-30))
+        square = optax.tree.norm(found, squared=True) / jnp.square(_count(total))
         return found, total, square / accumulate
 
-    def accumulated(weights: Any, batch: Batch, key: Array) -> tuple[Any, Sums, Array]:
+    def averaged(weights: Any, batch: Batch, key: Array) -> tuple[Any, Sums, Array]:
         if accumulate == 1:
-            return one(weights, batch, key)
+            # Divided before the gradient is taken, which then needs no pass over all weights for it.
+            found, total = jax.grad(mean, has_aux=True)(weights, batch, key)
+            return found, total, optax.tree.norm(found, squared=True)
 
         def micro(carry: tuple[Any, Sums, Array], part: tuple[Batch, Array]) -> tuple[tuple[Any, Sums, Array], None]:
             return jax.tree.map(jnp.add, carry, one(weights, part[0], part[1])), None
@@ -65,14 +69,13 @@ def make_step(
         scalars = (jnp.zeros((), jnp.float32) for _ in range(3))
         nothing = Sums(*scalars, jax.tree.map(lambda f: jnp.zeros(f.shape, f.dtype), figures))
         start = (zero, nothing, jnp.zeros((), jnp.float32))
-        return jax.lax.scan(micro, start, (parts, jax.random.split(key, accumulate)))[0]
+        found, total, square = jax.lax.scan(micro, start, (parts, jax.random.split(key, accumulate)))[0]
+        return jax.tree.map(lambda g: g / _count(total), found), total, square
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
-        gradients, total, micro_square = accumulated(state.weights, objective.weighed(batch, state.objective), key)
-        # A batch of padding alone changes nothing, instead of turning everything into NaN.
-        count = jnp.maximum(total.weight, 1e-30)
-        gradients = jax.tree.map(lambda g: g / count, gradients)
+        gradients, total, micro_square = averaged(state.weights, objective.weighed(batch, state.objective), key)
+        count = _count(total)
         updates, kept = optimizer.update(gradients, state.optimizer, state.weights)
         figures = {name: value / batch["weights"].size for name, value in total.figures.items()}
         metrics = {
@@ -95,6 +98,11 @@ def make_step(
         return TrainState(state.step + 1, state.position + units, weights, kept, weighing), metrics
 
     return step
+
+
+def _count(total: Sums) -> Array:
+    # A batch of padding alone changes nothing, instead of turning everything into NaN.
+    return jnp.maximum(total.weight, 1e-30)
 
 
 def compile_step(

@@ -24,7 +24,7 @@ from sharding.host_memory import keep_freed_memory
 from sharding.placements import DataParallel
 from train.feed import abstract_batch, to_devices
 from train.objective import CausalLM
-from train.optimizer import AdamW
+from train.optimizers import AdamW
 from train.schedule import WarmupCosine
 from train.state import Blueprint, abstract_state, fresh_state
 from train.step import compile_step, make_step

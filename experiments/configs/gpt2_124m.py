@@ -19,7 +19,7 @@ from model.norms import LayerNorm
 from model.positions import Learned
 from model.transformer import TransformerConfig
 from train.experiment import Batches, Cadence, Experiment
-from train.optimizer import AdamW
+from train.optimizers import AdamW
 from train.schedule import WarmupCosine
 
 

@@ -22,7 +22,7 @@ from model.positions import Rope
 from model.transformer import TransformerConfig
 from sharding.placements import FullySharded
 from train.experiment import Batches, Cadence, Experiment
-from train.optimizer import AdamW
+from train.optimizers import AdamW
 from train.schedule import WarmupCosine
 
 

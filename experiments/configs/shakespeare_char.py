@@ -31,7 +31,7 @@ from model.positions import Learned, Rope
 from model.precision import Precision
 from model.transformer import TransformerConfig
 from train.experiment import Batches, Cadence, Experiment, derive
-from train.optimizer import AdamW
+from train.optimizers import AdamW
 from train.schedule import WarmupCosine
 
 AS_IT_IS: tuple[Transform, ...] = ()

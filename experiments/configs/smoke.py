@@ -16,7 +16,7 @@ from model.positions import Rope
 from model.precision import Precision
 from model.transformer import TransformerConfig
 from train.experiment import Batches, Cadence, Experiment
-from train.muon import Muon
+from train.optimizers import Muon
 from train.schedule import WarmupCosine
 
 

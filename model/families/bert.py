@@ -15,6 +15,7 @@ from model.families.published import Published
 from model.feedforward import MLP
 from model.masks import Segments
 from model.norms import LayerNorm
+from model.parametrization import Standard
 from model.positions import Learned
 from model.precision import Precision
 from model.residual import PostNorm
@@ -67,7 +68,7 @@ class Bert(Family):
             norm=norm,
             residual=PostNorm(),
             embedding=Embedding(norm=norm, types=get("type_vocab_size", 2)),
-            init_std=get("initializer_range", 0.02),
+            parametrization=Standard(get("initializer_range", 0.02)),
             precision=Precision(compute="float32"),
         )
         return MaskedLMConfig(encoder, self.head_activation(activation), norm)
@@ -92,7 +93,7 @@ class Bert(Family):
             "layer_norm_eps": spec.norm.eps,
             "max_position_embeddings": attention.positions.length + self.unused_positions,
             "type_vocab_size": spec.embedding.types,
-            "initializer_range": spec.init_std,
+            "initializer_range": spec.parametrization.std,
         })
 
     def build(self, config: MaskedLMConfig, rngs: nnx.Rngs) -> nnx.Module:

@@ -97,7 +97,7 @@ class DeepSeekV3(Llama):
             "attention_bias": False,
             "rms_norm_eps": norm.eps,
             "tie_word_embeddings": config.tie_embeddings,
-            "initializer_range": config.init_std,
+            "initializer_range": config.parametrization.std,
             **self.feedforward_keys(config),
             **published_rope(positions),
         }

@@ -12,7 +12,11 @@ from model.config import TransformerConfig
 from model.families.link import Link
 from model.families.published import FamilyError, Published
 from model.feedforward import InterleavedFeedForward
+from model.latent_attention import LatentAttention
 from model.mixing import Interleaved, Mixing
+from model.parametrization import Standard
+from model.residual import PreNorm
+from model.stochastic_depth import StochasticDepth
 from model.transformer import DecoderLM
 
 Part = TypeVar("Part")
@@ -104,25 +108,37 @@ class Family(abc.ABC):
 def explicit(config: TransformerConfig) -> TransformerConfig:
     """A spec that computes the same, with what follows from other fields filled in, and layers block by block."""
 
+    rules = config.parametrization
+
     def filled(mixing: Mixing) -> Mixing:
+        if isinstance(mixing, LatentAttention) and not mixing.scale and (factor := rules.scores(mixing.query_dim)) != 1:
+            return dataclasses.replace(mixing, scale=mixing.score_scale * factor)
         if not isinstance(mixing, Attention):
             return mixing
         features = mixing.features(config.embed)
-        return dataclasses.replace(
-            mixing, kv_heads=mixing.key_heads, head_dim=features, scale=mixing.scale or features**-0.5
-        )
+        scale = mixing.scale or features**-0.5 * rules.scores(features)
+        return dataclasses.replace(mixing, kv_heads=mixing.key_heads, head_dim=features, scale=scale)
+
+    residual = config.residual.of if isinstance(config.residual, StochasticDepth) else config.residual
+    if (factor := rules.branch(config.layers)) != 1:
+        if not isinstance(residual, PreNorm):
+            raise FamilyError(f"no family has a {type(residual).__name__} that multiplies branches by {factor:g}")
+        residual = PreNorm(residual.scale * factor)
 
     mixings = tuple(filled(block.attention) for block in config.blocks)
     feedforwards = tuple(block.feedforward for block in config.blocks)
     return dataclasses.replace(
         config,
+        parametrization=Standard(rules.std),
+        logits=dataclasses.replace(config.logits, scale=config.logits_scale),
+        residual=residual,
         attention=mixings[0] if len(set(mixings)) == 1 else Interleaved(mixings),
         feedforward=feedforwards[0] if len(set(feedforwards)) == 1 else InterleavedFeedForward(feedforwards),
     )
 
 
 # Fields that a published config does not hold, or that change no output.
-_NOT_PUBLISHED = {"kernel", "dropout", "remat", "init_std", "precision", "dispatch", "balance", "z_loss"}
+_NOT_PUBLISHED = {"kernel", "dropout", "remat", "parametrization", "precision", "dispatch", "balance", "z_loss"}
 
 
 def first_difference(wanted: Any, found: Any, where: str = "model") -> str | None:

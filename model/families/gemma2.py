@@ -84,7 +84,8 @@ class Gemma2(Gemma):
     def keys(self, config: TransformerConfig) -> dict[str, Any]:
         """Adds windows, scale and caps."""
         attention = self.part(config.attention.at(0), Attention, "attention")
-        scale = attention.scale or attention.features(config.embed) ** -0.5
+        features = attention.features(config.embed)
+        scale = attention.scale or features**-0.5 * config.parametrization.scores(features)
         return {
             **super().keys(config),
             "sliding_window": published_window(config),

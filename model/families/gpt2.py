@@ -12,6 +12,7 @@ from model.families.link import Link, link
 from model.families.published import Published
 from model.feedforward import MLP
 from model.norms import LayerNorm
+from model.parametrization import Standard
 from model.positions import Learned
 from model.precision import Precision
 
@@ -54,7 +55,7 @@ class GPT2(Family):
             feedforward=MLP(get("n_inner", 4 * embed), activation, bias=True),
             norm=LayerNorm(get("layer_norm_epsilon", 1e-5), bias=True),
             tie_embeddings=bool(get("tie_word_embeddings", True)),
-            init_std=get("initializer_range", 0.02),
+            parametrization=Standard(get("initializer_range", 0.02)),
             precision=Precision(compute="float32"),
         )
 
@@ -75,7 +76,7 @@ class GPT2(Family):
             "activation_function": published_activation(feedforward.activation, "gelu_new"),
             "layer_norm_epsilon": self.part(config.norm, LayerNorm, "norm").eps,
             "tie_word_embeddings": config.tie_embeddings,
-            "initializer_range": config.init_std,
+            "initializer_range": config.parametrization.std,
         }
         return self.confirm(config, values)
 

@@ -13,6 +13,7 @@ from model.families.published import Published
 from model.families.rope import published_rope, rope
 from model.feedforward import MLP
 from model.norms import LayerNorm
+from model.parametrization import Standard
 from model.precision import Precision
 from model.residual import Parallel, PreNorm
 
@@ -59,7 +60,7 @@ class GPTNeoX(Family):
             norm=LayerNorm(get("layer_norm_eps", 1e-5), bias=True),
             residual=Parallel(shared=False) if get("use_parallel_residual", True) else PreNorm(),
             tie_embeddings=bool(get("tie_word_embeddings", False)),
-            init_std=get("initializer_range", 0.02),
+            parametrization=Standard(get("initializer_range", 0.02)),
             precision=Precision(compute="float32"),
         )
 
@@ -81,7 +82,7 @@ class GPTNeoX(Family):
             "use_parallel_residual": isinstance(config.residual, Parallel),
             "attention_bias": attention.bias,
             "tie_word_embeddings": config.tie_embeddings,
-            "initializer_range": config.init_std,
+            "initializer_range": config.parametrization.std,
             "rotary_emb_base": rotary.pop("rope_theta"),
             "rotary_pct": rotary.pop("partial_rotary_factor", 1.0),
             **rotary,

@@ -15,6 +15,7 @@ from model.feedforward import FeedForwardPlan, GatedMLP
 from model.masks import Causal, Mask, SlidingWindow
 from model.mixing import MixingPlan
 from model.norms import Norm, RMSNorm
+from model.parametrization import Standard
 from model.positions import Rope
 from model.precision import Precision
 from model.residual import PreNorm, Residual
@@ -103,7 +104,7 @@ class Llama(Family):
             tie_embeddings=bool(get("tie_word_embeddings", self.tied)),
             embedding=self.embedding(published),
             logits=self.logits(published),
-            init_std=get("initializer_range", 0.02),
+            parametrization=Standard(get("initializer_range", 0.02)),
             precision=Precision(compute="float32"),
         )
 
@@ -181,7 +182,7 @@ class Llama(Family):
             "attention_bias": attention.bias,
             "rms_norm_eps": norm.eps,
             "tie_word_embeddings": config.tie_embeddings,
-            "initializer_range": config.init_std,
+            "initializer_range": config.parametrization.std,
             **self.feedforward_keys(config),
             **published_rope(attention.positions),
         }

@@ -19,7 +19,7 @@ from model.precision import Precision
 from model.transformer import TransformerConfig
 from train.experiment import Batches, Cadence, Experiment
 from train.loop import train
-from train.optimizer import AdamW
+from train.optimizers import AdamW
 from train.run_directory import RunDirectory
 from train.schedule import WarmupCosine
 

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from data.spec import build
 from model.attention_bias import alibi_slopes
 from model.parameters import Sizes, logical_axes
+from model.parametrization import Standard
 from model.positions import Alibi, Positions, T5Bias
 from model.precision import Precision
 
-SIZES = Sizes(embed=6, layers=2, dropout=0.0, init_std=0.02, precision=Precision())
+SIZES = Sizes(embed=6, layers=2, dropout=0.0, parametrization=Standard(0.02), precision=Precision())
 GOLDENS = json.loads((Path(__file__).parent / "goldens" / "positions.json").read_text())["t5"]
 
 

@@ -29,7 +29,7 @@ from model.transformer import TransformerConfig
 from sharding.placements import DataParallel
 from train.feed import abstract_batch
 from train.objective import CausalLM
-from train.optimizer import AdamW
+from train.optimizers import AdamW
 from train.schedule import WarmupCosine
 from train.state import Blueprint, abstract_state
 from train.step import compile_step, make_step

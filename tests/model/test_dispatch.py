@@ -16,10 +16,11 @@ from model.dispatch import Capacity, Dispatch, Dropless, Everyone
 from model.feedforward import MLP, GatedMLP
 from model.moe import MoE
 from model.parameters import Sizes
+from model.parametrization import Standard
 from model.precision import Precision
 from model.router import Choice, Softmax
 
-SIZES = Sizes(embed=8, layers=2, dropout=0.0, init_std=0.5, precision=Precision(compute="float32"))
+SIZES = Sizes(embed=8, layers=2, dropout=0.0, parametrization=Standard(0.5), precision=Precision(compute="float32"))
 BATCH, SEQ, EXPERTS, TOP_K = 3, 7, 5, 2
 # All that is given to a dispatch: the sizes are odd, and no group of three or four divides the row.
 X = np.random.default_rng(0).normal(size=(BATCH, SEQ, 8)).astype(np.float32)

@@ -10,10 +10,11 @@ from scipy.special import erf
 
 from model.feedforward import ACTIVATIONS, MLP, GatedMLP
 from model.parameters import Sizes, logical_axes
+from model.parametrization import Standard
 from model.precision import Precision
 
 SIZES = Sizes(
-    embed=6, layers=8, dropout=0.0, init_std=0.02, precision=Precision(compute="float32")
+    embed=6, layers=8, dropout=0.0, parametrization=Standard(0.02), precision=Precision(compute="float32")
 )
 FORMULAS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "silu": lambda x: x / (1 + np.exp(-x)),
@@ -70,7 +71,7 @@ def test_weights_are_counted_and_named(spec: MLP | GatedMLP, matrices: int) -> N
 
 
 def test_residual_projections_start_smaller() -> None:
-    sizes = Sizes(embed=100, layers=8, dropout=0.0, init_std=0.02, precision=Precision())
+    sizes = Sizes(embed=100, layers=8, dropout=0.0, parametrization=Standard(0.02), precision=Precision())
     module = GatedMLP(400).build(sizes, nnx.Rngs(0))
     # 40,000 draws: the deviation is known to 1/283.
     assert float(module.up[...].std()) == pytest.approx(0.02, rel=0.02)

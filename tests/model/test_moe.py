@@ -22,15 +22,16 @@ from model.feedforward import (
 )
 from model.moe import MoE
 from model.parameters import Sizes, logical_axes
+from model.parametrization import Standard
 from model.positions import Rope
 from model.precision import Precision
 from model.router import Router, Sigmoid, Softmax, SoftmaxOfChosen
 from model.transformer import DecoderLM, TransformerConfig
-from train.optimizer import is_matrix
 from train.state import Blueprint
+from train.weights import is_matrix
 
 QUICK = {"xla_backend_optimization_level": 0}
-SIZES = Sizes(embed=8, layers=2, dropout=0.0, init_std=0.5, precision=Precision(compute="float32"))
+SIZES = Sizes(embed=8, layers=2, dropout=0.0, parametrization=Standard(0.5), precision=Precision(compute="float32"))
 X = np.random.default_rng(0).normal(size=(2, 6, 8)).astype(np.float32)
 # Of each family: router, shape of the experts, shared layer.
 GPT_OSS = MoE(4, 2, ClampedSwiGLU(6, bias=True), router=SoftmaxOfChosen())
@@ -207,7 +208,7 @@ def test_decoding_is_the_full_forward_pass(plan: FeedForwardPlan, make_model) ->
 
 
 def test_bfloat16_stays_bfloat16() -> None:
-    sizes = Sizes(8, layers=2, dropout=0.0, init_std=0.5, precision=Precision(weights="bfloat16"))
+    sizes = Sizes(8, layers=2, dropout=0.0, parametrization=Standard(0.5), precision=Precision(weights="bfloat16"))
     for way in (Everyone(), Capacity(4.0), DEEPSEEK.dispatch):
         layer, _ = randomised(MoE(4, 2, GatedMLP(6), dispatch=way, balance=BalanceBias()), sizes)
         y, routing = routed(layer, jnp.asarray(X, jnp.bfloat16))

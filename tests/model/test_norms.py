@@ -7,9 +7,10 @@ from flax import nnx
 
 from model.norms import LayerNorm, Norm, RMSNorm
 from model.parameters import Sizes, logical_axes
+from model.parametrization import Standard
 from model.precision import Precision
 
-SIZES = Sizes(embed=16, layers=2, dropout=0.0, init_std=0.02, precision=Precision())
+SIZES = Sizes(embed=16, layers=2, dropout=0.0, parametrization=Standard(0.02), precision=Precision())
 
 
 def rms(x: np.ndarray, scale: np.ndarray, bias: np.ndarray, eps: float) -> np.ndarray:

@@ -10,6 +10,7 @@ from flax import nnx
 
 from data.spec import build, describe, override
 from model.parameters import Sizes, logical_axes
+from model.parametrization import Standard
 from model.positions import (
     Alibi,
     Learned,
@@ -24,7 +25,7 @@ from model.positions import (
 )  # fmt: skip
 from model.precision import Precision
 
-SIZES = Sizes(embed=6, layers=2, dropout=0.0, init_std=0.02, precision=Precision())
+SIZES = Sizes(embed=6, layers=2, dropout=0.0, parametrization=Standard(0.02), precision=Precision())
 GOLDENS = json.loads((Path(__file__).parent / "goldens" / "positions.json").read_text())
 
 

@@ -7,11 +7,12 @@ from flax import nnx
 
 from model.norms import LayerNorm, RMSNorm
 from model.parameters import Sizes
+from model.parametrization import Standard
 from model.precision import Precision
 from model.qk_norm import AcrossHeads, PerHead, QueryKeyNorm
 from sharding.axes import HEADS, KV_HEADS
 
-SIZES = Sizes(16, 2, 0.0, 0.02, Precision(compute="float32"))
+SIZES = Sizes(16, 2, 0.0, Standard(), Precision(compute="float32"))
 
 
 @pytest.mark.parametrize(

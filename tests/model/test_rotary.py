@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.parameters import Sizes
+from model.parametrization import Standard
 from model.positions import (
     DynamicNTK,
     LinearScaling,
@@ -20,7 +21,7 @@ from model.positions import (
 )
 from model.precision import Precision
 
-SIZES = Sizes(embed=6, layers=2, dropout=0.0, init_std=0.02, precision=Precision())
+SIZES = Sizes(embed=6, layers=2, dropout=0.0, parametrization=Standard(0.02), precision=Precision())
 
 
 def turned(

@@ -9,9 +9,10 @@ import pytest
 from flax import nnx
 
 from model.parameters import Sizes, logical_axes
+from model.parametrization import Standard
 from model.precision import Precision
 from model.router import Router, RouterLayer, Sigmoid, Softmax, SoftmaxOfChosen
-from train.optimizer import is_matrix
+from train.weights import is_matrix
 
 RNG = np.random.default_rng(3)
 EXPERTS = 8
@@ -120,7 +121,7 @@ def test_probabilities_sum_to_one(router: Router) -> None:
 
 @pytest.mark.parametrize("router", [Softmax(), SoftmaxOfChosen()])
 def test_logits_are_float32_whatever_the_stream_is(router: Router) -> None:
-    sizes = Sizes(6, layers=2, dropout=0.0, init_std=0.5, precision=Precision())
+    sizes = Sizes(6, layers=2, dropout=0.0, parametrization=Standard(0.5), precision=Precision())
     layer = RouterLayer(router, EXPERTS, sizes, nnx.Rngs(0))
     axes = logical_axes(nnx.state(layer, nnx.Param))
     assert {k: is_matrix(v) for k, v in axes.items()} == (

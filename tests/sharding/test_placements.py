@@ -24,7 +24,7 @@ from model.transformer import TransformerConfig
 from sharding.placement import Placement
 from sharding.placements import DataParallel, FullySharded, TensorParallel
 from train.objective import CausalLM
-from train.optimizer import AdamW
+from train.optimizers import AdamW
 from train.state import Blueprint, abstract_state, fresh_state
 from train.step import compile_step, make_step
 

@@ -25,7 +25,7 @@ from model.feedforward import GatedMLP
 from model.precision import Precision
 from model.transformer import TransformerConfig
 from train.experiment import Batches, Cadence, Experiment
-from train.optimizer import AdamW
+from train.optimizers import AdamW
 from train.schedule import WarmupCosine
 
 HERE = pathlib.Path(__file__).parent

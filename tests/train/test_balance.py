@@ -13,12 +13,13 @@ from model.attention import Attention
 from model.balance import Balance, BalanceBias, BalanceLoss, Unbalanced
 from model.feedforward import GatedMLP, LeadingFeedForward
 from model.moe import MoE
+from model.parametrization import Standard
 from model.precision import Precision
 from model.router import Sigmoid
 from model.transformer import TransformerConfig
 from train.balance import balanced, router_metrics
 from train.objective import CausalLM
-from train.optimizer import AdamW
+from train.optimizers import AdamW
 from train.state import Blueprint, TrainState
 from train.step import make_step
 
@@ -30,7 +31,7 @@ def decoder(balance: Balance, z_loss: float = 0.0) -> TransformerConfig:
     routed = MoE(EXPERTS, 1, GatedMLP(8), router=Sigmoid(normalise=False), balance=balance, z_loss=z_loss)
     return TransformerConfig(
         layers=2, embed=16, vocab=VOCAB, attention=Attention(2), precision=Precision(compute="float32"),
-        feedforward=LeadingFeedForward(1, GatedMLP(8), routed), init_std=0.2,
+        feedforward=LeadingFeedForward(1, GatedMLP(8), routed), parametrization=Standard(0.2),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from model.feedforward import MLP
 from model.transformer import TransformerConfig
 from sharding.placement import Placement
 from sharding.placements import DataParallel, FullySharded, TensorParallel
-from train.muon import Muon, orthogonal
+from train.optimizers.muon import Muon, orthogonal
 from train.state import Blueprint, abstract_state
 from train.weights import Weight
 

@@ -7,13 +7,14 @@ import pytest
 from model.attention import Attention
 from model.feedforward import MLP
 from model.norms import LayerNorm
+from model.parametrization import Standard
 from model.positions import Learned
 from model.qk_norm import PerHead
 from model.transformer import TransformerConfig
 from train.state import Blueprint, keys
 
 CONFIG = TransformerConfig(
-    layers=3, embed=40, vocab=50, norm=LayerNorm(bias=True), init_std=0.1,
+    layers=3, embed=40, vocab=50, norm=LayerNorm(bias=True), parametrization=Standard(0.1),
     attention=Attention(4, kv_heads=2, positions=Learned(16), qk_norm=PerHead()), feedforward=MLP(64),
     tie_embeddings=False,
 )  # fmt: skip

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from train.objective import Objective, Sums
-from train.optimizer import AdamW
+from train.optimizers import AdamW
 from train.state import Blueprint, TrainState
 from train.step import make_step
 from train.weights import Weight
@@ -23,7 +23,7 @@ class Line(Blueprint):
     """The model is its weights: y = x w + b."""
 
     def __init__(self, dropout: float = 0.0) -> None:
-        self.config = SimpleNamespace(dropout=dropout)
+        self.config = SimpleNamespace(noisy=dropout > 0)
 
     def model(self, weights: Any) -> Any:
         return weights

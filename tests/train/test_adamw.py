@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from train.optimizer import AdamW
+from train.optimizers import AdamW
 from train.weights import Weight
 
 B1, B2, EPS, DECAY = 0.8, 0.9, 1e-3, 0.3

@@ -1,10 +1,11 @@
-"""Optimizers: specs that become optax transformations."""
+"""What an optimizer is: a spec that becomes an optax transformation; and the parts that all of them share."""
 
 import abc
 import dataclasses
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import optax
 
 
@@ -27,37 +28,16 @@ class Optimizer(abc.ABC):
         return weights
 
 
-@dataclasses.dataclass(frozen=True)
-class AdamW(Optimizer):
-    """Adam with decoupled decay (Loshchilov and Hutter 2017), on matrices only, after clipping by global norm.
-
-    Attributes:
-      b1: decay of the mean of gradients.
-      b2: decay of the mean of their squares.
-      eps: added to the root of the second.
-      decay: weight decay, times the learning rate; norms, biases and other vectors are spared.
-      clip: gradients are scaled down to this global norm; 0 leaves them.
-    """
-
-    b1: float = 0.9
-    b2: float = 0.95
-    eps: float = 1e-8
-    decay: float = 0.1
-    clip: float = 1.0
-
-    def transform(self, schedule: optax.Schedule, weights: Any) -> optax.GradientTransformation:
-        """Clip, Adam, decay, learning rate."""
-        return optax.chain(
-            clipped(self.clip),
-            optax.scale_by_adam(self.b1, self.b2, self.eps),
-            decayed(self.decay, weights),
-            learning(schedule, weights),
-        )
-
-
 def clipped(norm: float) -> optax.GradientTransformation:
     """Gradients scaled down to this global norm; 0 leaves them."""
-    return optax.clip_by_global_norm(norm) if norm else optax.identity()
+
+    def scaled(updates: Any, _: Any) -> Any:
+        length = optax.global_norm(updates)
+        # A factor joins the passes over gradients that follow; the quotient of every gradient would be one more.
+        factor = jnp.where(length < norm, 1.0, norm / length)
+        return jax.tree.map(lambda g: g * factor.astype(g.dtype), updates)
+
+    return optax.stateless(scaled) if norm else optax.identity()
 
 
 def decayed(decay: float, weights: Any) -> optax.GradientTransformation:
@@ -81,6 +61,11 @@ def learning(schedule: optax.Schedule, weights: Any) -> optax.GradientTransforma
         return optax.scale_by_learning_rate(schedule)
     multiplied = optax.stateless(lambda updates, _: jax.tree.map(lambda u, rate: u * rate, updates, rates))
     return optax.chain(multiplied, optax.scale_by_learning_rate(schedule))
+
+
+def only(tree: Any, chosen: Any) -> Any:
+    """A tree with a node that holds nothing in place of each leaf that is not chosen."""
+    return jax.tree.map(lambda leaf, keep: leaf if keep else optax.MaskedNode(), tree, chosen)
 
 
 def masked_out(node: Any) -> bool:

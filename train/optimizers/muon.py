@@ -10,7 +10,8 @@ import optax
 from jaxtyping import Array, Float
 
 from sharding.axes import BUCKETS, HEADS, KV_HEADS, LABELS, POSITION, TYPES, VOCAB
-from train.optimizer import Optimizer, clipped, decayed, learning, masked_out
+from train.optimizers.optimizer import Optimizer, clipped, decayed, learning, masked_out
+from train.optimizers.ranges import fractions, not_negative, positive
 from train.weights import Weight
 
 # Coefficients of the odd polynomials that bring singular values near 1, one after the other; the last ones serve
@@ -56,6 +57,9 @@ class Muon(Optimizer):
     def __post_init__(self) -> None:
         if not 1 <= self.iterations <= len(_POLYNOMIALS):
             raise ValueError(f"Muon.iterations is {self.iterations}; it is 1 to {len(_POLYNOMIALS)}")
+        fractions(self, "momentum", "b1", "b2")
+        positive(self, "eps")
+        not_negative(self, "decay", "rate", "clip")
 
     def transform(self, schedule: optax.Schedule, weights: Any) -> optax.GradientTransformation:
         """Clip; orthogonalised momentum and decay, or Adam; learning rate."""
@@ -64,6 +68,7 @@ class Muon(Optimizer):
             return jax.tree.map(self._step, updates, weights, is_leaf=masked_out)
 
         hidden = jax.tree.map(is_hidden, weights)
+        weights = jax.tree.map(lambda w, inside: _for_muon(w) if inside else w, weights, hidden)
         of_blocks = jax.tree.map(lambda w, inside: w if inside else dataclasses.replace(w, decay=0.0), weights, hidden)
         parts = {
             True: optax.chain(optax.trace(self.momentum, nesterov=True), optax.stateless(orthogonalised)),
@@ -101,6 +106,18 @@ def orthogonal(x: Float[Array, "*stack rows columns"], iterations: int) -> Float
         square = x @ jnp.swapaxes(x, -1, -2)
         x = a * x + (b * square + c * square @ square) @ x
     return x if wide else jnp.swapaxes(x, -1, -2)
+
+
+def _for_muon(weight: Weight) -> Weight:
+    """A weight with the rate that is right for orthogonal updates of 0.2 sqrt(max(inputs, outputs)).
+
+    What a matrix does to vectors moves with its largest singular value, and this update's grows with the root of the
+    width where that of Adam's aligned update grows with the width (Yang 2023, arXiv:2310.17813).
+    """
+    root = weight.width**0.5
+    return dataclasses.replace(
+        weight, rate=weight.rate * root, decay=None if weight.decay is None else weight.decay / root
+    )
 
 
 def is_hidden(weight: Weight) -> bool:

@@ -1,0 +1,1 @@
+"""Probes that ship: what is measured inside the training step where an experiment asks for it."""

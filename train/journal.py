@@ -5,8 +5,8 @@ from typing import Any
 
 import jax
 
-from train.clock import Clock
 from data.exits import Ended
+from train.clock import Clock
 from train.meters import Throughput
 from train.metrics import MetricsLog
 from train.progress import Progress

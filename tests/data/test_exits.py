@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,3 +35,9 @@ def test_what_comes_again_is_not_started_again() -> None:
 def test_table_is_part_of_help() -> None:
     shown = subprocess.run([sys.executable, "-m", "train", "--help"], capture_output=True, text=True, check=True).stdout
     assert exits.table() in shown
+
+
+def test_docs_have_the_same_table() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "surviving.md").read_text()
+    for way in exits.TABLE:
+        assert f"| {way.status} | {way.name} | {way.meaning} | {'yes' if way.again else 'no'} |" in text

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +82,12 @@ def free_port() -> int:
 
 
 def start_job(
-    config: Path, run: Path, *more: str, processes: int, devices: int = 1
+    config: Path, run: Path, *more: str, processes: int, devices: int = 1, last: Sequence[str] = ()
 ) -> list[subprocess.Popen[str]]:
-    """Starts the processes of a job on this machine."""
-    job = [f"--coordinator=localhost:{free_port()}", f"--processes={processes}"]
-    return [start(config, run, *more, *job, f"--process={i}", devices=devices) for i in range(processes)]
+    """Starts the processes of a job on this machine; the last of them with flags of its own."""
+    job = [*more, f"--coordinator=localhost:{free_port()}", f"--processes={processes}"]
+    own = [[]] * (processes - 1) + [list(last)]
+    return [start(config, run, *job, f"--process={i}", *own[i], devices=devices) for i in range(processes)]
 
 
 def wait_for(run: Path, step: int, process: subprocess.Popen[str], seconds: float = 180) -> None:

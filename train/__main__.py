@@ -84,6 +84,7 @@ def main(argv: list[str]) -> int | None:
 
     from sharding.hosts import Job, is_lead
     from sharding.peers import lost
+    from train.full_disk import told
     from train.interrupt import ends_early
     from train.loop import train
     from train.profile import parse_profile
@@ -96,7 +97,7 @@ def main(argv: list[str]) -> int | None:
     ends_early()
     run = RunDirectory(_RUN.value)
     command = [os.path.basename(sys.executable), *sys.orig_argv[1:]]
-    with run.locked() if is_lead() else contextlib.nullcontext():
+    with told(run.path), run.locked() if is_lead() else contextlib.nullcontext():
         try:
             train(
                 experiment, run, origin=written, command=command, profile=profile, hang_timeout=_HANG.value

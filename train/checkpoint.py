@@ -1,12 +1,9 @@
 """Checkpoints: saved without stopping the run, verified when read, the newest good one wins."""
 
-import errno
 import logging
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,6 +11,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from train.digest import digest
+from train.full_disk import told
 from train.state import TrainState
 
 FORMAT = 3
@@ -51,7 +49,7 @@ class Checkpoints:
         if step in self._manager.all_steps():
             return
         note = {"format": FORMAT, "digest": digests(self._digest(state))}
-        with _told(self._directory):
+        with told(self._directory):
             self._manager.save(
                 step, args=ocp.args.Composite(state=ocp.args.StandardSave(_tree(state)), note=ocp.args.JsonSave(note))
             )
@@ -95,7 +93,7 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits until all is on disk. Raises what went wrong."""
-        with _told(self._directory):
+        with told(self._directory):
             self._manager.wait_until_finished()
             self._manager.close()
 
@@ -119,17 +117,6 @@ def check_format(note: dict[str, Any]) -> None:
     """Raises ValueError unless this version reads a checkpoint with this note."""
     if note["format"] != FORMAT:
         raise ValueError(f"it has format {note['format']}, and this version reads {FORMAT}")
-
-
-@contextmanager
-def _told(directory: epath.Path) -> Iterator[None]:
-    """Says of a full disk what it is; Orbax and TensorStore wrap it in errors of their own."""
-    try:
-        yield
-    except Exception as error:
-        if "No space left" in str(error) or "ENOSPC" in str(error):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory)) from error
-        raise
 
 
 def _without_strays(hook: Callable[[Any], None]) -> Callable[[Any], None]:

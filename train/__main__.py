@@ -99,11 +99,11 @@ def main(argv: list[str]) -> int | None:
     command = [os.path.basename(sys.executable), *sys.orig_argv[1:]]
     with told(run.path), run.locked() if is_lead() else contextlib.nullcontext():
         try:
-            train(
-                experiment, run, origin=written, command=command, profile=profile, hang_timeout=_HANG.value
-            )
+            train(experiment, run, origin=written, command=command, profile=profile, hang_timeout=_HANG.value)
         except jax.errors.JaxRuntimeError as error:
-            raise lost(error) or error from error
+            if (end := lost(error)) is not None:
+                raise end from error
+            raise
     return None
 
 

@@ -53,8 +53,12 @@ def lost(error: Exception) -> exits.Ended | None:
     return None
 
 
-def leave(status: int) -> NoReturn:
-    """Ends this process. One of several that fails does not wait for the others, as JAX would: they wait for it."""
+def leave(status: int | None) -> NoReturn:
+    """Ends this process; None is 0, as in `SystemExit`.
+
+    One of several that fails does not wait for the others, as JAX would: they wait for it.
+    """
+    status = status or exits.DONE.status
     orderly = (exits.DONE, exits.PREEMPTED, exits.INTERRUPTED)
     if jax.distributed.is_initialized() and status not in [way.status for way in orderly]:
         sys.stdout.flush()

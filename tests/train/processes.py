@@ -119,7 +119,11 @@ def arrays(run: Path, step: int) -> dict[str, tuple[str, bytes]]:
     import numpy as np
     import orbax.checkpoint as ocp
 
-    tree = ocp.StandardCheckpointer().restore((run / "checkpoints" / str(step) / "state").resolve())
+    path = (run / "checkpoints" / str(step) / "state").resolve()
+    reader = ocp.PyTreeCheckpointer()
+    # As NumPy's arrays, since the devices that saved them may be of other processes.
+    whole = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), reader.metadata(path).item_metadata.tree)
+    tree = reader.restore(path, restore_args=whole)
     read = [(str(path), np.asarray(leaf)) for path, leaf in jax.tree.leaves_with_path(tree)]
     return {path: (str(array.dtype), array.tobytes()) for path, array in read}
 

@@ -2,7 +2,6 @@
 
 import importlib.util
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -104,14 +103,13 @@ def test_another_number_of_processes_goes_on(alone: Path, tmp_path: Path, number
 @pytest.mark.parametrize("victim", [1, pytest.param(0, marks=pytest.mark.slow)])
 def test_one_of_two_dies_and_the_other_ends_too(pair: Path, tmp_path: Path, victim: int) -> None:
     config, run = pair.parent / "tiny.py", tmp_path / "run"
-    job = processes.start_job(config, run, *SHORT, *PAIR, processes=2, devices=2)
+    job = processes.start_job(config, run, *SHORT, *PAIR, "--peer_timeout=10", processes=2, devices=2)
     processes.wait_for(run, 12, job[0])
     job[victim].kill()
-    began = time.monotonic()
-    # JAX by itself leaves it waiting for the dead one's heartbeat, and then aborts.
+    # One device may hear of the broken connection while the other waits: then the heartbeat decides.
     output, _ = job[1 - victim].communicate(timeout=60)
     assert job[1 - victim].returncode == 77, output
-    assert "peer lost; " in output and time.monotonic() - began < 30
+    assert "peer lost; " in output
     job[victim].communicate()
     for process in processes.start_job(config, run, *SHORT, *PAIR, processes=2, devices=2):
         processes.finish(process, 300)

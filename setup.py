@@ -38,6 +38,7 @@ setup(
         "py3langid>=0.3",
         "pyarrow>=18",
         "pydivsufsort>=0.0.18",
+        "pyyaml>=6.0",
         "resiliparse>=1.0",
         "safetensors>=0.5",
         "scikit-learn>=1.6",

@@ -5,8 +5,8 @@ A verb is an absl app that ends like this::
     if __name__ == "__main__":
         console.run(main, positionals=("CONFIG",))
 
-It lives in this room because every verb may import it; it loads nothing but absl. Exit statuses:
-0 done, 1 failed, 2 asked for something that does not exist, 130 interrupted, 141 nobody reads on.
+It lives in this room because every verb may import it; it loads nothing but absl. Exit statuses are those
+of `data/exits.py`.
 """
 
 import difflib
@@ -26,6 +26,8 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from absl import app, flags, logging
+
+from data import exits
 
 ROOMS = frozenset({"model", "data", "sharding", "train", "experiments"})
 
@@ -93,12 +95,7 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
         raise
 
 
-def run(
-    main: Callable[[list[str]], int | None],
-    *,
-    positionals: Sequence[str] = (),
-    interrupted: str = "",
-) -> NoReturn:
+def run(main: Callable[[list[str]], int | None], *, positionals: Sequence[str] = (), interrupted: str = "") -> NoReturn:
     """Parses the flags, calls `main(argv)` and exits.
 
     Args:
@@ -117,7 +114,10 @@ def run(
         _leave(end.code)
     except KeyboardInterrupt:
         print(f"\ninterrupted; {interrupted}".rstrip("; "), file=sys.stderr)
-        _leave(130)
+        _leave(exits.INTERRUPTED.status)
+    except exits.Ended as end:
+        print(f"{end.way.name}; {end}", file=sys.stderr)
+        _leave(end.way.status)
     except BaseException as error:
         _leave(_report(error))
     _leave(0)
@@ -236,10 +236,10 @@ def _report(error: BaseException) -> int:
         traceback.print_exception(error)
     if isinstance(error, UsageError | app.UsageError):
         print(f"error: {_fold(error)}", file=sys.stderr)
-        return 2
+        return exits.USAGE.status
     hint = "" if shown else " (--traceback shows where)"
     print(f"error: {_sentence(error)}{hint}", file=sys.stderr)
-    return 1
+    return exits.FAILED.status
 
 
 def _sentence(error: BaseException) -> str:
@@ -286,7 +286,7 @@ def _hang_up() -> int:
     # Without this the interpreter flushes once more on its way out, and complains.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
-    return 141
+    return exits.UNREAD.status
 
 
 def _leave(status: int | str | None) -> NoReturn:
@@ -296,5 +296,5 @@ def _leave(status: int | str | None) -> NoReturn:
         status = _hang_up()
     except OSError as error:
         print(f"error: standard output: {_sentence(error)}", file=sys.stderr)
-        status = status or 1
+        status = status or exits.FAILED.status
     raise SystemExit(status)

@@ -4,6 +4,8 @@ import dataclasses
 
 import jax
 
+from sharding.peers import watch_for_abort
+
 
 @dataclasses.dataclass(frozen=True)
 class Job:
@@ -14,12 +16,14 @@ class Job:
       processes: number of processes in the job; 0 leaves it to JAX.
       process: index of this process; -1 leaves it to JAX.
       automatic: ask the platform (a TPU pod, SLURM, ...) for all of the above.
+      silence: seconds without a heartbeat after which a process counts as dead, and the others end.
     """
 
     coordinator: str = ""
     processes: int = 0
     process: int = -1
     automatic: bool = False
+    silence: int = 100
 
     def join(self) -> None:
         """Connects this process to the others; must precede any use of devices.
@@ -27,7 +31,7 @@ class Job:
         Raises ValueError if the fields contradict one another.
         """
         if self.automatic:
-            jax.distributed.initialize()
+            jax.distributed.initialize(heartbeat_timeout_seconds=self.silence)
         elif self.coordinator:
             if self.processes < 1 or not 0 <= self.process < self.processes:
                 raise ValueError(
@@ -36,7 +40,11 @@ class Job:
                 )
             # Gloo carries collectives between CPU processes; accelerators have their own and ignore this.
             jax.config.update("jax_cpu_collectives_implementation", "gloo")
-            jax.distributed.initialize(self.coordinator, self.processes, self.process)
+            jax.distributed.initialize(
+                self.coordinator, self.processes, self.process, heartbeat_timeout_seconds=self.silence
+            )
+        if jax.process_count() > 1:
+            watch_for_abort()
 
 
 def is_lead() -> bool:

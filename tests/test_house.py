@@ -22,8 +22,8 @@ MAY_IMPORT = {
     "train": {"model", "data", "sharding"},
     "experiments": {"model", "data", "sharding", "train"},
 }
-# How every verb starts and ends; it loads nothing but absl.
-FOR_ALL = {"data.console"}
+# How every verb starts and ends; they load nothing but absl.
+FOR_ALL = {"data.console", "data.exits"}
 TOP_LEVEL = {
     *ROOMS, "tests", "docs", ".ci", "README.md", "LICENSE", "Makefile", "setup.py",
     "pyproject.toml", "requirements.lock", ".gitignore", ".gitattributes",
@@ -42,6 +42,7 @@ MIRRORS_NOTHING: dict[str, str] = {
     "memory": "a conversion holds its largest tensor and not the model",
     "goldens": "logits of the families, as transformers once gave them",
     "resume": "a killed run ends like an undisturbed one",
+    "faults": "whatever befalls a run, it ends like an undisturbed one",
     "processes": "several processes train as one",
     "bad_input": "what a person is told",
     "tpu_compiler": "the configs that ship, compiled for the pods they are for",

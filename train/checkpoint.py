@@ -1,12 +1,9 @@
 """Checkpoints: saved without stopping the run, verified when read, the newest good one wins."""
 
-import errno
 import logging
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,10 +11,13 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from train.digest import digest
+from train.full_disk import told
 from train.state import TrainState
 
 FORMAT = 3
 _STATE, _NOTE = "state", "note"
+# Orbax counts the seconds of a save by the calendar, which may be set while it saves; the watchdog counts them well.
+_FOREVER = 10**9
 
 
 class Checkpoints:
@@ -36,7 +36,10 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             directory,
             item_names=(_STATE, _NOTE),
-            options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, enable_async_checkpointing=True),
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=keep, create=True, enable_async_checkpointing=True,
+                async_options=ocp.AsyncOptions(timeout_secs=_FOREVER),
+            ),
         )
         self._digest = jax.jit(digest)
 
@@ -46,7 +49,7 @@ class Checkpoints:
         if step in self._manager.all_steps():
             return
         note = {"format": FORMAT, "digest": digests(self._digest(state))}
-        with _told(self._directory):
+        with told(self._directory):
             self._manager.save(
                 step, args=ocp.args.Composite(state=ocp.args.StandardSave(_tree(state)), note=ocp.args.JsonSave(note))
             )
@@ -90,7 +93,7 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits until all is on disk. Raises what went wrong."""
-        with _told(self._directory):
+        with told(self._directory):
             self._manager.wait_until_finished()
             self._manager.close()
 
@@ -114,17 +117,6 @@ def check_format(note: dict[str, Any]) -> None:
     """Raises ValueError unless this version reads a checkpoint with this note."""
     if note["format"] != FORMAT:
         raise ValueError(f"it has format {note['format']}, and this version reads {FORMAT}")
-
-
-@contextmanager
-def _told(directory: epath.Path) -> Iterator[None]:
-    """Says of a full disk what it is; Orbax and TensorStore wrap it in errors of their own."""
-    try:
-        yield
-    except Exception as error:
-        if "No space left" in str(error) or "ENOSPC" in str(error):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory)) from error
-        raise
 
 
 def _without_strays(hook: Callable[[Any], None]) -> Callable[[Any], None]:

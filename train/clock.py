@@ -51,7 +51,7 @@ class Clock:
         self._marks: dict[int, dict[str, float]] = {int(k): v for k, v in before.get("marks", {}).items()}
         self._starts = before.get("starts", 0) + 1
         self._step = before.get("step", 0)
-        if before.get("state") in ("running", "failed"):
+        if before.get("state") in ("running", "failed", "preempted"):
             # A calendar that was set back tells nothing of how long the run was away.
             self._seconds["down"] += max(now() - before["alive"], 0.0)
         self._purpose, self._since, self._written = "other", elapsed(), float("-inf")
@@ -126,7 +126,7 @@ class Clock:
         return shares | {f"perf/seconds_{purpose}": value for purpose, value in spent.items()}
 
     def close(self, state: str) -> None:
-        """Writes how it ended: `finished`, `interrupted` by a person, or `failed`."""
+        """Writes how it ended: `finished`, `interrupted` by a person, `preempted`, or `failed`."""
         self._write(state)
 
     def _charge(self) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from data.exits import Ended
 from train.clock import Clock
 from train.experiment import Experiment
 from train.meters import Throughput
@@ -39,8 +40,8 @@ class Journal:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
-        self._clock.close("finished" if kind is None else "interrupted" if interrupted else "failed")
+        ends = {type(None): "finished", KeyboardInterrupt: "interrupted", Ended: "preempted"}
+        self._clock.close(ends.get(kind or type(None), "failed"))
         self._progress.close()
         if self._log is not None:
             self._log.close()

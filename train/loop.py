@@ -13,7 +13,6 @@ from train.clock import Clock
 from train.corpus import prepare
 from train.experiment import Experiment
 from train.feed import feed
-from train.interrupt import Interrupt
 from train.journal import Journal
 from train.meters import Throughput, peak_memory
 from train.occasions import Occasions
@@ -22,6 +21,7 @@ from train.program import Programs
 from train.run_directory import RunDirectory
 from train.start import Site
 from train.state import Blueprint, abstract_state
+from train.vigil import Vigil
 
 
 def train(
@@ -32,6 +32,7 @@ def train(
     command: Sequence[str] = (),
     profile: Profile = Profile(),
     say: Callable[[str], None] = print,
+    hang_timeout: float = 0.0,
 ) -> dict[str, Any]:
     """Runs an experiment, or goes on with it where an earlier call of the same was stopped.
 
@@ -42,6 +43,7 @@ def train(
       command: the command line, for the record.
       profile: which steps to trace.
       say: prints a line; only the lead process's is shown.
+      hang_timeout: seconds that a step may take before the process ends as hung; 0 waits forever.
 
     Returns:
       The last value of every metric.
@@ -49,6 +51,7 @@ def train(
     Raises:
       ValueError: if the run directory is of another experiment, or the experiment cannot run on these devices.
       KeyboardInterrupt: after Ctrl-C, when the state is saved.
+      Ended: after SIGTERM or a notice of the cloud, when the state is saved.
     """
     # Devices: the mesh of this job, and whether the batch divides over it.
     lead, batch, cadence = is_lead(), experiment.batch, experiment.cadence
@@ -90,7 +93,10 @@ def train(
         say(f"resume: step {start} of {experiment.steps}, from {run.checkpoints / str(start)}")
     throughput = Throughput(batch.tokens, experiment.model.flops_per_token(batch.sequence))
 
-    with Interrupt() as interrupt, Journal(run, start, experiment, throughput, clock, lead) as journal:
+    with (
+        Vigil(run, hang_timeout) as vigil,
+        Journal(run, start, experiment, throughput, clock, lead) as journal,
+    ):
 
         occasions = Occasions(experiment, run, prepared, reading.account, blueprint, layout, journal, clock)
         # A start from elsewhere is measured and saved before anything is learnt: nobody looks there again.
@@ -113,25 +119,31 @@ def train(
         batches = clock.waited("data", feed(batch.growth.grown(units, start), layout))
         for at in clock.during("steps", range(start + 1, experiment.steps + 1)):
             state, metrics = traced(at, programs.at(at - 1), state, next(batches))
-            # Read once: Ctrl-C may come at any moment, and what is due must not change half-way.
-            stopping = interrupt.asked and at < experiment.steps
-            ending = stopping or at == experiment.steps
-            evaluating, saving = (ending or at % every == 0 for every in (cadence.evaluate, cadence.checkpoint))
-            if at % cadence.log == 0 or evaluating or saving:
+            # Read once: a request may come at any moment, and what is due must not change half-way.
+            reason = vigil.step()
+            stopping = reason is not None and at < experiment.steps
+            ending = at == experiment.steps
+            evaluating, due = (ending or at % every == 0 for every in (cadence.evaluate, cadence.checkpoint))
+            # A stop leaves no trace in the metrics: those of an undisturbed run are the same.
+            if at % cadence.log == 0 or evaluating or due:
                 journal.later(at, metrics)
+            saving = due or stopping
             if evaluating or saving:
                 journal.catch_up()
                 journal.pause()
-            if evaluating and not stopping:
+            if evaluating:
+                vigil.begins("evaluation")
                 occasions.evaluate(at, state)
             if saving:
+                vigil.begins("checkpoint")
                 with clock.saving(at):
                     checkpoints.save(state)
             if stopping:
                 checkpoints.close()
-                raise KeyboardInterrupt
+                raise reason.ending()
 
         # Finish: everything is on disk before anything is said to be.
+        vigil.begins("end")
         with clock.to("save"):
             checkpoints.close()
         if start < experiment.steps:

@@ -20,6 +20,7 @@ from data.lock import locked
 from data.spec import build, describe, difference
 from train.continuation import Refused, changes
 from train.experiment import Experiment
+from train.saved_steps import steps_saved
 
 PACKAGES = (
     "espalier", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-cpu", "tensorflow",
@@ -72,9 +73,7 @@ class RunDirectory:
 
     def steps_saved(self) -> int:
         """The step of the newest checkpoint, whether it is whole or not; 0 if there is none."""
-        if not self.checkpoints.exists():
-            return 0
-        return max((int(path.name) for path in self.checkpoints.iterdir() if path.name.isdecimal()), default=0)
+        return steps_saved(self.checkpoints)
 
     def experiment(self) -> Experiment:
         """The experiment that was begun here.

@@ -1,9 +1,14 @@
 """Training as its users start it: real processes on a tiny experiment, for tests that kill and resume."""
 
+import json
 import os
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,3 +72,63 @@ def finish(process: subprocess.Popen[str], seconds: float = 180) -> str:
     output, _ = process.communicate(timeout=seconds)
     assert process.returncode == 0, output
     return output
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens to."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
+def start_job(
+    config: Path, run: Path, *more: str, processes: int, devices: int = 1, last: Sequence[str] = ()
+) -> list[subprocess.Popen[str]]:
+    """Starts the processes of a job on this machine; the last of them with flags of its own."""
+    job = [*more, f"--coordinator=localhost:{free_port()}", f"--processes={processes}"]
+    own = [[]] * (processes - 1) + [list(last)]
+    return [start(config, run, *job, f"--process={i}", *own[i], devices=devices) for i in range(processes)]
+
+
+def wait_for(run: Path, step: int, process: subprocess.Popen[str], seconds: float = 180) -> None:
+    """Waits until the metrics of a step or a later one are written."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if any(line["step"] >= step for line in metrics(run)):
+            return
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.005)
+    raise AssertionError(f"no metrics of step {step} after {seconds} s")
+
+
+def metrics(run: Path) -> list[dict[str, Any]]:
+    """The metrics of training and evaluation as far as they are written; how fast it went may differ."""
+    path, lines = run / "metrics.jsonl", []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            kept = {key: value for key, value in json.loads(line).items() if not key.startswith("perf/")}
+        except ValueError:  # being written
+            continue
+        lines += [kept] if len(kept) > 1 else []
+    return lines
+
+
+def arrays(run: Path, step: int) -> dict[str, tuple[str, bytes]]:
+    """Every array of a checkpoint, as type and bytes, read by Orbax alone."""
+    import jax
+    import numpy as np
+    import orbax.checkpoint as ocp
+
+    path = (run / "checkpoints" / str(step) / "state").resolve()
+    reader = ocp.PyTreeCheckpointer()
+    # As NumPy's arrays, since the devices that saved them may be of other processes.
+    whole = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), reader.metadata(path).item_metadata.tree)
+    tree = reader.restore(path, restore_args=whole)
+    read = [(str(path), np.asarray(leaf)) for path, leaf in jax.tree.leaves_with_path(tree)]
+    return {path: (str(array.dtype), array.tobytes()) for path, array in read}
+
+
+def saved(run: Path) -> list[int]:
+    """Steps of the whole checkpoints of a run."""
+    folder = run / "checkpoints"
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit()) if folder.exists() else []

@@ -52,10 +52,11 @@ def wait_for_step(run: Path, step: int, process) -> None:
         time.sleep(0.005)
 
 
-def test_killed_run_ends_like_an_undisturbed_one(undisturbed: Path) -> None:
-    config, run = undisturbed / "tiny.py", undisturbed / "killed"
+@pytest.mark.parametrize("count", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_run_ends_like_an_undisturbed_one(undisturbed: Path, count: int) -> None:
+    config, run = undisturbed / "tiny.py", undisturbed / f"killed_{count}"
     chance = random.Random(time.time_ns())
-    kills = sorted(chance.sample(range(2, 55), 2))
+    kills = sorted(chance.sample(range(2, 55), count))
     delay = chance.random() * 0.05
     for step in kills:
         process = processes.start(config, run)

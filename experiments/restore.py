@@ -16,8 +16,9 @@ from data.spec import build
 from model.transformer import DecoderLM
 from sharding.placement import Layout, Placement
 from sharding.placements import DataParallel
-from train.checkpoint import check_format, digest
+from train.digest import digest
 from train.experiment import Experiment
+from train.formats import as_stored, cast, digests_in, parts_of
 from train.run_directory import RunDirectory
 from train.state import Blueprint
 
@@ -153,8 +154,8 @@ def _weights(manager: ocp.CheckpointManager, step: int, blueprint: Blueprint, la
         blueprint.shardings(layout),
     )
     note = manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore()))["note"]
-    check_format(note)
-    wanted = {"weights": shapes}
+    parts_of(note)
+    wanted = {"weights": as_stored(note, "weights", shapes)}
     read = manager.restore(
         step,
         args=ocp.args.Composite(
@@ -166,6 +167,7 @@ def _weights(manager: ocp.CheckpointManager, step: int, blueprint: Blueprint, la
         ),
     )
     weights = read["state"]["weights"]
-    if [int(part) for part in jax.tree.leaves(jax.jit(digest)(weights))] != note["digest"]["weights"]:
+    saved = digests_in(note, len(jax.tree.leaves(shapes)))["weights"]
+    if [int(part) for part in jax.tree.leaves(jax.jit(digest)(weights))] != saved:
         raise ValueError("its numbers are not those that were saved")
-    return weights
+    return cast(weights, shapes)

@@ -1,6 +1,6 @@
 """What a run says of itself while it goes on: metrics on disk and progress on the screen."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -21,16 +21,25 @@ class Journal:
       steps: steps in all.
       throughput: meter that is read with each interval.
       clock: is told of each sign of life, and in the end how it ended.
+      told: sees the metrics of a step before they are written, and gives them back as they are to be; may raise.
       lead: whether this process writes and shows; the others only keep step.
     """
 
     def __init__(
-        self, run: RunDirectory, start: int, steps: int, throughput: Throughput, clock: Clock, lead: bool
+        self,
+        run: RunDirectory,
+        start: int,
+        steps: int,
+        throughput: Throughput,
+        clock: Clock,
+        told: Callable[[int, dict[str, float]], dict[str, float]],
+        lead: bool,
     ) -> None:
         self._log = MetricsLog(run, start) if lead else None
         self._progress = Progress(start, steps, lead)
-        self._throughput, self._clock = throughput, clock
+        self._throughput, self._clock, self._told = throughput, clock, told
         self._pending: tuple[int, Mapping[str, jax.Array]] | None = None
+        self._present: tuple[int, dict[str, float]] = start, {}
         self.latest: dict[str, Any] = {} if self._log is None else self._log.latest
 
     def __enter__(self) -> "Journal":
@@ -45,10 +54,15 @@ class Journal:
 
     def note(self, step: int, values: Mapping[str, float]) -> None:
         """Writes figures that are at hand."""
+        self._present = step, {**self.at(step), **values}
         if self._log is not None:
             self._log.write(step, values)
             if "train/loss" in values:
                 self._progress.at(step, values)
+
+    def at(self, step: int) -> Mapping[str, float]:
+        """All that was noted of a step, if nothing has been of a later one; the same in every process."""
+        return self._present[1] if self._present[0] == step else {}
 
     def later(self, step: int, values: Mapping[str, jax.Array]) -> None:
         """Keeps figures that the device may still be working on, and writes those kept before."""
@@ -61,7 +75,7 @@ class Journal:
             step, values = self._pending
             self._pending = None
             # Reading blocks until the step is done, so that the clock is read at its end.
-            ready = {key: float(value) for key, value in values.items()}
+            ready = self._told(step, {key: float(value) for key, value in values.items()})
             self.note(step, ready | self._throughput.read(step))
             self._clock.alive(step)
 

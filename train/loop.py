@@ -8,9 +8,10 @@ import jax
 from data.training import training
 from sharding.host_memory import keep_freed_memory
 from sharding.hosts import is_lead
-from train.checkpoint import Checkpoints
+from train.checkpoint import Checkpoints, about
 from train.clock import Clock
 from train.corpus import prepare
+from train.detours import Detours, going_back
 from train.evaluation import Evaluator, in_words
 from train.experiment import Experiment
 from train.feed import feed
@@ -24,6 +25,7 @@ from train.run_directory import RunDirectory
 from train.state import Blueprint, abstract_state, fresh_state
 
 
+@going_back
 def train(
     experiment: Experiment,
     run: RunDirectory,
@@ -71,17 +73,18 @@ def train(
     blueprint = Blueprint(experiment.model)
     schedule = experiment.schedule.over(experiment.steps)
     optimizer = experiment.optimizer.transform(schedule, blueprint.table)
-    abstract = abstract_state(blueprint, optimizer, layout, experiment.objective)
+    abstract = abstract_state(blueprint, optimizer, layout, experiment.objective, experiment.safety)
     for line in blueprint.told(layout, batch.sequence):
         say(f"model: {line}")
 
     # State: the newest whole checkpoint, or a fresh one.
     if lead:
         run.begin(experiment, origin or experiment, command)
-    checkpoints = Checkpoints(run.checkpoints, cadence.keep, say)
+    detours = Detours(run.incidents, experiment.safety, say)
+    checkpoints = Checkpoints(run.checkpoints, cadence.keep, say, about(experiment), detours)
     state = checkpoints.restore(abstract)
     if state is None:
-        state = fresh_state(blueprint, optimizer, layout, experiment.seed, experiment.objective)
+        state = fresh_state(blueprint, optimizer, layout, experiment.seed, experiment.objective, experiment.safety)
     start = int(state.step)
     clock.resume(start)
     profile.check(start, experiment.steps)
@@ -90,7 +93,8 @@ def train(
     evaluator = Evaluator(blueprint, experiment.objective, prepared, batch, layout)
     throughput = Throughput(batch.tokens, experiment.model.flops_per_token(batch.sequence))
 
-    with Interrupt() as interrupt, Journal(run, start, experiment.steps, throughput, clock, lead) as journal:
+    noting = Journal(run, start, experiment.steps, throughput, clock, detours.told, lead)
+    with Interrupt() as interrupt, checkpoints, noting as journal:
 
         def weights() -> Any:
             return experiment.optimizer.evaluated(state.optimizer, state.weights)
@@ -117,9 +121,9 @@ def train(
 
         # Steps, and what is due between them.
         traced = Tracer(profile, run.profile, journal.say)
-        batches = clock.waited("data", feed(reading.pipeline.from_step(int(state.position)), layout))
+        batches = clock.waited("data", feed(detours.around(reading.pipeline.from_step, int(state.position)), layout))
         for at in clock.during("steps", range(start + 1, experiment.steps + 1)):
-            state, metrics = traced(at, programs.at(at - 1), state, next(batches))
+            state, metrics = traced(at, programs.at(at - 1), detours.before(at, state), next(batches))
             # Read once: Ctrl-C may come at any moment, and what is due must not change half-way.
             stopping = interrupt.asked and at < experiment.steps
             ending = stopping or at == experiment.steps
@@ -133,7 +137,7 @@ def train(
                 evaluate(at)
             if saving:
                 with clock.saving(at):
-                    checkpoints.save(state)
+                    journal.note(at, checkpoints.save(state, journal.at(at)))
             if stopping:
                 checkpoints.close()
                 raise KeyboardInterrupt

@@ -46,6 +46,8 @@ class Programs:
     def _compile(self) -> jax.stages.Compiled:
         experiment, batch = self._experiment, self._experiment.batch
         probes = [hook for hook in experiment.hooks if isinstance(hook, Probe)]
-        step = make_step(*self._parts, seed=experiment.seed, accumulate=batch.accumulate, probes=probes)
+        step = make_step(
+            *self._parts, seed=experiment.seed, accumulate=batch.accumulate, probes=probes, safety=experiment.safety
+        )
         rows = abstract_batch(batch.form.fields, batch.batch, self._layout)
         return compile_step(step, self._abstract, rows, self._layout)

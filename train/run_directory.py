@@ -41,6 +41,8 @@ class RunDirectory:
         self.checkpoints = whole / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
         self.profile = self.path / "profile"
+        self.incidents = self.path / "incidents.jsonl"
+        self.fingerprint = self.path / "fingerprint.json"
         self.samples = self.path / "samples.txt"
         self.data = self.path / "data"
         self.data_card = self.path / "data_card.html"

@@ -11,9 +11,10 @@ from jaxtyping import Array
 from sharding.axes import active
 from sharding.placement import Layout
 from train.balance import balanced, router_metrics
-from train.digest import digest
+from train.digest import batch_digest
 from train.objective import Batch, Objective, Sums
 from train.probe import Probe, Seen
+from train.safety import Safety, Unguarded, chosen
 from train.state import Blueprint, TrainState
 
 Metrics = dict[str, Array]
@@ -30,11 +31,13 @@ def make_step(
     accumulate: int = 1,
     units: int = 1,
     probes: Sequence[Probe] = (),
+    safety: Safety = Safety(Unguarded()),
 ) -> Step:
     """The training step. Randomness is a function of (seed, step) alone; data move on by `units`.
 
     The loss is the mean over the batch's tokens, however it is cut into `accumulate` micro-batches. What routers
-    add to it is taken over each micro-batch; the biases that they are balanced by move by the whole batch.
+    add to it is taken over each micro-batch; the biases that they are balanced by move by the whole batch. A step
+    that `safety` finds bad moves step and position, and nothing else.
     """
     noisy = blueprint.config.noisy
     table = blueprint.table if probes else None
@@ -75,18 +78,21 @@ def make_step(
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         gradients, total, micro_square = averaged(state.weights, objective.weighed(batch, state.objective), key)
-        count = _count(total)
+        count, norm = _count(total), optax.global_norm(gradients)
+        good, guard = safety.judged(state.guard, state.step, state.position, units, total.loss / count, norm)
         updates, kept = optimizer.update(gradients, state.optimizer, state.weights)
         figures = {name: value / batch["weights"].size for name, value in total.figures.items()}
         metrics = {
             "train/loss": total.nll / count,
             "train/objective": total.loss / count,
-            "train/grad_norm": optax.global_norm(gradients),
-            "train/learning_rate": jnp.asarray(schedule(state.step), jnp.float32),
+            "train/grad_norm": norm,
+            # Of the next update: a bad step makes none.
+            "train/learning_rate": jnp.asarray(schedule(state.step - state.guard.get("skipped", 0)), jnp.float32),
             "train/tokens": total.weight,
             # Which batch this was: two runs that should have seen the same can be told apart.
-            "train/batch": digest(batch["targets"]),
+            "train/batch": batch_digest(batch),
             **router_metrics(figures),
+            **safety.metrics(guard),
         }
         seen = Seen(table, state.weights, gradients, updates, batch, total, micro_square)
         for probe in probes:
@@ -95,7 +101,9 @@ def make_step(
         if figures:
             weights = balanced(weights, figures, blueprint.config)
         weighing = objective.moved(state.objective, batch, total)
-        return TrainState(state.step + 1, state.position + units, weights, kept, weighing), metrics
+        after, before = (weights, kept, weighing), (state.weights, state.optimizer, state.objective)
+        changed = chosen(good, after, before)
+        return TrainState(state.step + 1, state.position + units, *changed, guard), metrics
 
     return step
 

@@ -17,6 +17,7 @@ from experiments.restore import open_run, restore
 from sharding.placements import FullySharded
 from train.checkpoint import Checkpoints
 from train.load import config_names, load_experiment
+from train.retention import Keep
 from train.state import Blueprint, abstract_state
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,8 +39,8 @@ def test_the_weights_are_those_that_training_restores(trained) -> None:
     experiment, layout = trained.experiment, trained.experiment.placement.on()
     blueprint = Blueprint(experiment.model)
     optimizer = experiment.optimizer.transform(experiment.schedule.over(experiment.steps), blueprint.table)
-    state = Checkpoints(open_run(trained.path).run.checkpoints, 2).restore(
-        abstract_state(blueprint, optimizer, layout)
+    state = Checkpoints(open_run(trained.path).run.checkpoints, Keep()).restore(
+        abstract_state(blueprint, optimizer, layout, experiment.objective, experiment.safety)
     )
     assert state is not None
     opened = open_run(trained.path)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int32, Int64
 
-from data.store import StoreIndex, TokenStore
+from data.store import TokenStore
+from data.store_index import StoreIndex
 
 
 class JoinedStore(TokenStore):
@@ -36,6 +37,17 @@ class JoinedStore(TokenStore):
         """Where each document ends in the joined stream."""
         offsets = np.cumsum([0] + [len(store) for store in self.stores[:-1]])
         return np.concatenate([s.document_ends() + offset for s, offset in zip(self.stores, offsets, strict=True)])
+
+    def document_groups(self) -> tuple[tuple[str, ...], Int32[np.ndarray, " documents"]]:
+        """The names of the groups of all stores, in order, and the number of each document's among them.
+
+        Raises:
+          ValueError: when a store has no groups.
+        """
+        found = [store.document_groups() for store in self.stores]
+        names = tuple(sorted({name for own, _ in found for name in own}))
+        places = [np.array([names.index(name) for name in own], np.int32) for own, _ in found]
+        return names, np.concatenate([place[own] for place, (_, own) in zip(places, found, strict=True)])
 
     def verify(self) -> None:
         """Hashes every file of every store again.

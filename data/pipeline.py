@@ -37,12 +37,14 @@ class RowMaker:
       keeps_apart: whether rows tell their documents apart.
       fields: the arrays of a batch.
       make: makes a batch of rows.
+      grouped: whether rows say which group their tokens are of.
     """
 
     length: int
     keeps_apart: bool
     fields: Mapping[str, Field]
     make: MakeBatch
+    grouped: bool = False
 
 
 class TrainPipeline:
@@ -119,7 +121,7 @@ class TrainPipeline:
 
     def _gather(self, step: Integer[np.ndarray, ""] | np.integer) -> list[np.ndarray]:
         slots = self.plan.slots(int(step), self.host, self.hosts, self._together)
-        rows = empty_rows(slots.row.size, self.maker.length, self.maker.keeps_apart)
+        rows = empty_rows(slots.row.size, self.maker.length, self.maker.keeps_apart, self.maker.grouped)
         sources = np.unique(slots.source).tolist()
         for source in sources:
             at: slice | Int64[np.ndarray, " n"] = slice(None)

@@ -12,9 +12,9 @@ from data.card import make_card, write_card
 from data.curation import BadInput, Refuse, Transform
 from data.curation.curation import Curation, Statement
 from data.curation.engine import curate
+from data.group_by import GroupBy, described
 from data.prepared import CARD_PAGE, FORMAT, MARKER, DataSpec, Prepared, read_marker
 from data.sources import Source
-from data.spec import describe
 from data.split import Split
 from data.stages import train_tokenizer, write_stores
 from data.tokenization.report import section
@@ -34,6 +34,7 @@ class Recipe(DataSpec):
       tokenizer: what turns text into ids.
       bad_input: what to do with records that cannot be read.
       statement: what people say of the corpus.
+      groups: what documents are grouped by, for batches that tell the group of each token; None if by nothing.
     """
 
     source: Source
@@ -42,6 +43,7 @@ class Recipe(DataSpec):
     tokenizer: TokenizerSpec
     bad_input: BadInput = Refuse()
     statement: Statement = Statement()
+    groups: GroupBy | None = None
 
     @property
     def curation(self) -> Curation:
@@ -50,7 +52,7 @@ class Recipe(DataSpec):
 
     def identity(self) -> dict[str, Any]:
         own = {key: value for key, value in self.curation.identity().items() if key != "recipe"}
-        recipe = {**describe(self, locations=False), "tokenizer": self.tokenizer.identity()}
+        recipe = {**described(self), "tokenizer": self.tokenizer.identity()}
         return {"recipe": recipe, **own}
 
     def prepare(self, directory: epath.PathLike, log: Callable[[str], None] = print) -> Prepared:
@@ -102,7 +104,7 @@ class Recipe(DataSpec):
         tokenizer = train_tokenizer(
             self.tokenizer, self.split, corpus.documents(), corpus.characters, into / "tokenizer", log
         )
-        tokenized = write_stores(tokenizer, self.split, corpus, into, log)
+        tokenized = write_stores(tokenizer, self.split, corpus, into, log, self.groups)
         card = make_card(own, corpus.report, corpus.marker["shards"], tokenizer, tokenized.stores)
         write_card(into, card | {"sections": [section(tokenized.report)]})
         atomic.write_text(into / MARKER, json.dumps({"format": FORMAT} | own, indent=1) + "\n")

@@ -8,6 +8,7 @@ from etils import epath
 
 from data.curation.curation import CuratedCorpus
 from data.document import Document
+from data.group_by import GroupBy
 from data.sources import CuratedDocuments
 from data.split import Split
 from data.tokenization.engine import Tokenized, clean, tokenize
@@ -56,14 +57,19 @@ def train_tokenizer(
 
 
 def write_stores(
-    tokenizer: Tokenizer, split: Split, corpus: CuratedCorpus, into: epath.Path, log: Log
+    tokenizer: Tokenizer,
+    split: Split,
+    corpus: CuratedCorpus,
+    into: epath.Path,
+    log: Log,
+    groups: GroupBy | None = None,
 ) -> Tokenized:
     """Tokenizes `corpus` into the stores `into/train` and `into/validation`, by the tokenizer in `into/tokenizer`.
 
     Raises:
-      ValueError: when either part has no token.
+      ValueError: when either part has no token, or documents cannot be grouped by `groups`.
     """
-    job = Job(CuratedDocuments(corpus.directory), split, str(into), tokenizer.hash)
+    job = Job(CuratedDocuments(corpus.directory), split, str(into), tokenizer.hash, groups=groups)
     tokenized = tokenize(job, tokenizer, 1, log)
     clean(job)
     return tokenized

@@ -2,86 +2,20 @@
 
 A store is a directory of `shard-00000.tokens` (little-endian uint16, or uint32 when the
 vocabulary needs it), `shard-00000.ends` (int64: where each document ends in that shard) and
-`index.json`. Read as one stream, each document is its tokens followed by the separator, if the
-tokenizer has one. Without its index a directory is no store, so an interrupted write leaves
-nothing that could be read by mistake.
+`index.json`. If documents have groups, `shard-00000.groups` (uint16) has a number for each, and
+the shard's entry in the index the names. Read as one stream, each document is its tokens followed
+by the separator, if the tokenizer has one. Without its index a directory is no store, so an
+interrupted write leaves nothing that could be read by mistake.
 """
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass
 
 import numpy as np
 from etils import epath
-from jaxtyping import Int64, Integer, UInt
+from jaxtyping import Int32, Int64, Integer, UInt
 
-from data import atomic
 from data.shards import Shard, check_size, open_shard
-
-FORMAT = 1
-INDEX = "index.json"
-
-
-@dataclass(frozen=True)
-class ShardEntry:
-    """What the index says of one shard: counts, bytes of the text it came from, hashes."""
-
-    tokens: int
-    documents: int
-    bytes: int
-    tokens_sha256: str
-    ends_sha256: str
-
-
-@dataclass(frozen=True)
-class StoreIndex:
-    """The contents of `index.json`."""
-
-    vocab_size: int
-    tokenizer: str
-    separator: int | None
-    shards: tuple[ShardEntry, ...]
-
-    @property
-    def dtype(self) -> np.dtype:
-        """The little-endian integer type of a token on disk."""
-        return np.dtype("<u2") if self.vocab_size <= 1 << 16 else np.dtype("<u4")
-
-    def to_json(self) -> str:
-        """The index as JSON text, with totals for people who read it."""
-        record = {"format": FORMAT, "dtype": self.dtype.name} | asdict(self)
-        for total in ("tokens", "documents", "bytes"):
-            record[total] = sum(getattr(shard, total) for shard in self.shards)
-        return json.dumps(record, indent=1) + "\n"
-
-    @classmethod
-    def read(cls, path: epath.Path) -> "StoreIndex":
-        """Reads and checks an index.
-
-        Raises:
-          FileNotFoundError: when there is none.
-          ValueError: when it is not an index of this format.
-        """
-        try:
-            record = json.loads(path.read_text())
-            found = record["format"]
-            if found == FORMAT:
-                index = cls(
-                    vocab_size=int(record["vocab_size"]),
-                    tokenizer=str(record["tokenizer"]),
-                    separator=None if record["separator"] is None else int(record["separator"]),
-                    shards=tuple(ShardEntry(**shard) for shard in record["shards"]),
-                )
-        except FileNotFoundError:
-            raise FileNotFoundError(
-                f"{path.parent} holds no token store: it has no {INDEX}, which is written when"
-                " a store is finished"
-            ) from None
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} is not the index of a token store: {error!r}") from None
-        if found != FORMAT:
-            raise ValueError(f"{path} has store format {found!r}, but this code reads {FORMAT}")
-        return index
+from data.store_index import INDEX, StoreIndex, shard_path
 
 
 class TokenStore:
@@ -104,6 +38,8 @@ class TokenStore:
         )
         for number, entry in enumerate(self.index.shards):
             check_size(shard_path(self.directory, number, "ends"), 8 * entry.documents)
+            if self.index.grouped_by:
+                check_size(shard_path(self.directory, number, "groups"), 2 * entry.documents)
         # offsets[k] is where shard k starts in the stream; the last is the stream's length.
         self._offsets = np.cumsum([0] + [s.tokens for s in self.index.shards], dtype=np.int64)
 
@@ -229,6 +165,29 @@ class TokenStore:
             parts.append(np.frombuffer(raw, "<i8").astype(np.int64) + offset)
         return np.concatenate(parts)
 
+    def document_groups(self) -> tuple[tuple[str, ...], Int32[np.ndarray, " documents"]]:
+        """The names of the groups, in order, and the number of each document's among them.
+
+        Raises:
+          ValueError: when the store was written without groups, or a shard has a number without a name.
+        """
+        if not self.index.grouped_by:
+            raise ValueError(
+                f"{self.directory} has no groups of documents; prepare it again with a recipe that says"
+                " groups=BySource(), or python -m data.tokenize --groups='BySource()'"
+            )
+        names = tuple(sorted({name for shard in self.index.shards for name in shard.groups}))
+        numbers = {name: number for number, name in enumerate(names)}
+        parts = [np.zeros(0, np.int32)]
+        for number, shard in enumerate(self.index.shards):
+            path = shard_path(self.directory, number, "groups")
+            own = np.frombuffer(path.read_bytes(), "<u2")
+            if own.max(initial=0) >= max(len(shard.groups), 1):
+                raise ValueError(f"{path} is corrupt: it has group {own.max()}, but {INDEX} names {len(shard.groups)}")
+            if own.size:
+                parts.append(np.array([numbers[name] for name in shard.groups], np.int32)[own])
+        return names, np.concatenate(parts)
+
     def verify(self) -> None:
         """Hashes every file again.
 
@@ -236,7 +195,7 @@ class TokenStore:
           ValueError: when a file is not what was written; the sentence names it.
         """
         for number, entry in enumerate(self.index.shards):
-            for kind, expected in (("tokens", entry.tokens_sha256), ("ends", entry.ends_sha256)):
+            for kind, expected in entry.hashes.items():
                 path = shard_path(self.directory, number, kind)
                 digest = hashlib.sha256()
                 with path.open("rb") as file:
@@ -247,13 +206,3 @@ class TokenStore:
                         f"{path} is corrupt: its sha256 is {digest.hexdigest()[:12]}..., but"
                         f" {INDEX} says {expected[:12]}...; write the store again"
                     )
-
-
-def shard_path(directory: epath.Path, number: int, kind: str) -> epath.Path:
-    """The file of a shard; `kind` is "tokens" or "ends". Names never come from the index."""
-    return directory / f"shard-{number:05d}.{kind}"
-
-
-def finish_index(directory: epath.Path, index: StoreIndex) -> None:
-    """Makes the shards in `directory` a store by writing its index."""
-    atomic.write_text(directory / INDEX, index.to_json())

@@ -33,6 +33,9 @@ _BAD_INPUT = flags.DEFINE_string("bad_input", "Refuse()", "what to do with a rec
 _SAMPLE = flags.DEFINE_float(
     "sample", 1.0, "share of the documents to train the tokenizer on", lower_bound=0.0, upper_bound=1.0
 )
+_GROUPS = flags.DEFINE_string(
+    "groups", None, 'what documents are grouped by: BySource(), ByLanguage(), ByLicence() or ByMeta("KEY")'
+)
 _WORKERS = flags.DEFINE_integer("workers", 0, "processes; 0 means one for each core", lower_bound=0)
 _VERIFY = flags.DEFINE_bool("verify", False, "hash every file of the finished corpus in --to again, and leave")
 _IMPORT = flags.DEFINE_multi_string("import", [], "Python file with types of your own, to use in the other flags")
@@ -68,6 +71,7 @@ def _tokenization() -> "Tokenization":
 
     given = {"documents": _DOCUMENTS.value, "tokenizer": _TOKENIZER.value}
     given |= {"split": _SPLIT.value, "bad_input": _BAD_INPUT.value}
+    given |= {"groups": _GROUPS.value} if _GROUPS.value else {}
     paths = {name for name in ("documents", "tokenizer") if not _CALL.fullmatch(given[name])}
     with usage("--sample"):
         spec = Tokenization(CuratedDocuments(given["documents"]), sample=_SAMPLE.value)

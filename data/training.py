@@ -7,12 +7,14 @@ import numpy as np
 from etils import epath
 
 from data.batch import Batch
+from data.grouping import Grouping
 from data.packing import Packing, RowTable
 from data.pipeline import RowMaker, TrainPipeline, evaluation_batches
 from data.plan import BatchPlan, SourceRows
 from data.prepared import DataSpec, Prepared
 from data.store import TokenStore
 from data.targets import Field, Targets
+from data.targets.base import token_fields
 from data.timeline import Timeline
 from data.tokenizers import Tokenizer
 
@@ -25,11 +27,13 @@ class Format:
       packing: how the stream becomes rows.
       targets: what is asked of a row.
       sequence: the length that a config speaks of.
+      groups: what groups the tokens of a training batch are told apart by; None if by none.
     """
 
     packing: Packing
     targets: Targets
     sequence: int
+    groups: Grouping | None = None
 
     @property
     def length(self) -> int:
@@ -41,10 +45,14 @@ class Format:
         """The arrays of a batch.
 
         Raises:
-          ValueError: when the targets have no room in the sequence, or cannot keep documents apart.
+          ValueError: when the targets have no room in the sequence, or cannot keep documents or groups apart.
         """
         self.targets.check_documents(self.packing.keeps_apart and self.packing.shares_rows)
-        return self.targets.fields(self.sequence, self.packing.keeps_apart)
+        fields = self.targets.fields(self.sequence, self.packing.keeps_apart)
+        if self.groups is None:
+            return fields
+        self.targets.check_groups()
+        return fields | token_fields(self.sequence, "groups")
 
     def maker(self, tokenizer: Tokenizer) -> RowMaker:
         """What becomes of rows of tokens of this tokenizer.
@@ -53,7 +61,24 @@ class Format:
           ValueError: when the tokenizer lacks a token that the targets need.
         """
         make = self.targets.start(tokenizer, self.sequence)
-        return RowMaker(self.length, self.packing.keeps_apart, self.fields, make)
+        return RowMaker(self.length, self.packing.keeps_apart, self.fields, make, self.groups is not None)
+
+    def tables(self, prepared: Prepared) -> dict[str, RowTable]:
+        """The rows to train on of each source.
+
+        Raises:
+          ValueError: when a source is too small, or has other groups than those asked for.
+        """
+        sources = prepared.sources
+        if self.groups is not None:
+            self.groups.check({name: source.train for name, source in sources.items()})
+        return {name: self._table(name, source) for name, source in sources.items()}
+
+    def _table(self, name: str, source: Prepared) -> RowTable:
+        def make(store: TokenStore) -> RowTable:
+            return self.packing.training(store, self.length, epath.Path(source.directory) / "packing")
+
+        return make(source.train) if self.groups is None else self.groups.table(name, source.train, make)
 
     def evaluation(
         self, store: TokenStore, tokenizer: Tokenizer, batch: int, host: int = 0, hosts: int = 1
@@ -166,9 +191,7 @@ def training(
       ValueError: when a source is too small or does not last, the batch cannot be shared evenly, or rows cannot
         be made of these tokens.
     """
-    tables = {}
-    for name, source in prepared.sources.items():
-        tables[name] = form.packing.training(source.train, form.length, epath.Path(source.directory) / "packing")
+    tables = form.tables(prepared)
     timeline = spec.timeline(list(tables.values()), batch, steps)
     plan = BatchPlan(timeline, tuple(SourceRows(name, table.rows) for name, table in tables.items()), seed)
     pipeline = TrainPipeline(plan, list(tables.values()), form.maker(prepared.tokenizer), host, hosts)

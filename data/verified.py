@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from data import atomic
-from data.store import INDEX, TokenStore, shard_path
+from data.store import TokenStore
+from data.store_index import INDEX, shard_path
 
 # Hashing this is a matter of seconds; what is larger is hashed only by who asks for it.
 LARGEST = 4 << 30
@@ -51,8 +52,8 @@ def _state(store: TokenStore) -> str:
     """A name for the files of a store as they lie there now."""
     directory = Path(str(store.directory)).resolve()
     paths = [directory / INDEX]
-    for number in range(len(store.index.shards)):
-        paths += [Path(str(shard_path(store.directory, number, kind))) for kind in ("tokens", "ends")]
+    for number, entry in enumerate(store.index.shards):
+        paths += [Path(str(shard_path(store.directory, number, kind))) for kind in entry.hashes]
     stats = [path.stat() for path in paths]
     state = [str(directory), [(stat.st_size, stat.st_mtime_ns, stat.st_ino) for stat in stats]]
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()

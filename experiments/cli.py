@@ -21,6 +21,7 @@ VERBS = {
     "tokenize": "data.tokenize",
     "plan": "sharding.plan",
     "train": "train",
+    "watch": "train.watch",
     "generate": "experiments.generate",
     "evaluate": "experiments.evaluate",
     "ablate": "experiments.ablate",

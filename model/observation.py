@@ -47,7 +47,7 @@ def observing(keep: Keep) -> Iterator[dict[str, Array]]:
     Args:
       keep: from a name and its value to what is kept of it, by name; `{}` keeps nothing. Names of a block are
         `stream` (after it), `query`, `key`, `value`, `scores` (an `Attended`), `attention` and `feedforward` (what
-        these layers add), and `cross/...` for cross attention.
+        these layers give), and `cross/...` for cross attention.
 
     Yields:
       What was kept, by `place/name` and with a leading axis of repeats, as with the weights of a stack.

@@ -11,6 +11,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from sharding.axes import BLOCKS
+
 MeshAxes = str | tuple[str, ...]
 Rules = Mapping[str, MeshAxes]
 
@@ -24,7 +26,8 @@ class Placement(abc.ABC):
     """A parallelism strategy. Subclasses give the mesh shape as fields and the rules as tables.
 
     `weights` maps the logical axes of parameters, `activations` those of activations and inputs.
-    A logical axis in neither table is replicated.
+    A logical axis in neither table is replicated, save `blocks`: pieces of work that any device can do apart from
+    the others are spread over all of them.
     """
 
     weights: ClassVar[Rules] = {}
@@ -113,7 +116,9 @@ class Layout:
         entries: list[MeshAxes | None] = []
         owner: dict[str, str] = {}
         for axis in axes:
-            wanted = () if axis is None else tuple(a for a in _as_tuple(rules.get(axis, ())) if a in self.mesh.shape)
+            otherwise = tuple(self.mesh.shape) if axis == BLOCKS else ()
+            wanted = () if axis is None else _as_tuple(rules.get(axis, otherwise))
+            wanted = tuple(mesh_axis for mesh_axis in wanted if mesh_axis in self.mesh.shape)
             for mesh_axis in wanted:
                 if mesh_axis in owner:
                     raise PlacementError(

@@ -26,7 +26,7 @@ class ActivationStatistics(Hook):
     """Logs, after each evaluation and for each layer, `NAME/layer_00`, `NAME/layer_01`, ...
 
     `stream_rms` and `stream_max` are the root mean square and the largest absolute value of the residual stream after
-    a block; `attention_...` and `feedforward_...` those of what these layers add. `attention_entropy` is the mean
+    a block; `attention_...` and `feedforward_...` those of what these layers give. `attention_entropy` is the mean
     entropy of attention in nats, `attention_logit_max` the largest logit (see `model.attention_entropy.Spread`), and
     `router_max_load` the largest load of an expert over the mean load.
     """

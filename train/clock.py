@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -64,6 +66,7 @@ class Clock:
                 self._seconds[purpose] = done[purpose]
         self._marks = {mark: done for mark, done in self._marks.items() if mark <= step}
         self._step = step
+        self._write("running")
 
     def rest(self, purpose: str) -> None:
         """Time goes to `purpose` from now on, wherever no block says otherwise."""
@@ -141,6 +144,7 @@ class Clock:
             "step": self._step,
             "alive": self._now(),
             "starts": self._starts,
+            "process": [socket.gethostname(), os.getpid()],
             "seconds": {purpose: round(value, 3) for purpose, value in self._seconds.items()},
             "marks": self._marks,
         }

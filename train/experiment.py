@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 from data import mixture  # noqa: F401 - specs are found by name among those imported
+from data.grouping import Grouping
 from data.packing import Packing, Windows
 from data.recipe import DataSpec
 from data.spec import NOT_SHOWN
@@ -38,6 +39,7 @@ class Batches:
       packing: how documents become rows; what keeps them apart serves masks with `Segments()`.
       targets: what is asked of a row.
       evaluation: rows in an evaluation batch; 0 means as many as in a step.
+      groups: what groups tokens are told apart by, for objectives and probes that ask for it.
     """
 
     sequence: int
@@ -46,6 +48,7 @@ class Batches:
     packing: Packing = Windows()
     targets: Targets = NextToken()
     evaluation: int = 0
+    groups: Grouping | None = None
 
     def __post_init__(self) -> None:
         for field in ("sequence", "batch", "accumulate"):
@@ -59,7 +62,7 @@ class Batches:
     @property
     def form(self) -> Format:
         """How rows are made."""
-        return Format(self.packing, self.targets, self.sequence)
+        return Format(self.packing, self.targets, self.sequence, self.groups)
 
     @property
     def tokens(self) -> int:

@@ -55,7 +55,7 @@ class Journal:
     def note(self, step: int, values: Mapping[str, float]) -> None:
         """Writes figures that are at hand."""
         self._present = step, {**self.at(step), **values}
-        if self._log is not None:
+        if self._log is not None and values:
             self._log.write(step, values)
             if "train/loss" in values:
                 self._progress.at(step, values)

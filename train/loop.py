@@ -12,13 +12,12 @@ from train.checkpoint import Checkpoints, about
 from train.clock import Clock
 from train.corpus import prepare
 from train.detours import Detours, going_back
-from train.evaluation import Evaluator, in_words
 from train.experiment import Experiment
 from train.feed import feed
-from train.hooks import Moment
 from train.interrupt import Interrupt
 from train.journal import Journal
 from train.meters import Throughput, peak_memory
+from train.occasions import Occasions
 from train.profile import Profile, Tracer
 from train.program import Programs
 from train.run_directory import RunDirectory
@@ -90,27 +89,11 @@ def train(
     profile.check(start, experiment.steps)
     if start:
         say(f"resume: step {start} of {experiment.steps}, from {run.checkpoints / str(start)}")
-    evaluator = Evaluator(blueprint, experiment.objective, prepared, batch, layout)
     throughput = Throughput(batch.tokens, experiment.model.flops_per_token(batch.sequence))
 
     noting = Journal(run, start, experiment.steps, throughput, clock, detours.told, lead)
     with Interrupt() as interrupt, checkpoints, noting as journal:
-
-        def weights() -> Any:
-            return experiment.optimizer.evaluated(state.optimizer, state.weights)
-
-        def moment(at: int) -> Moment:
-            return Moment(
-                experiment, run, prepared, lambda: blueprint.model(weights()), at, journal.latest, journal.say
-            )
-
-        @clock.to("evaluate")
-        def evaluate(at: int) -> None:
-            figures = evaluator(weights()) | reading.account.figures(at) | clock.figures()
-            for hook in experiment.hooks:
-                figures |= hook.after_evaluation(moment(at))
-            journal.note(at, figures)
-            journal.say(f"evaluate: step {at}: {in_words(figures)}")
+        occasions = Occasions(experiment, run, prepared, reading.account, blueprint, layout, journal, clock)
 
         # Compile: ahead of the first step.
         programs = Programs(experiment, blueprint, optimizer, schedule, abstract, layout)
@@ -134,7 +117,7 @@ def train(
                 journal.catch_up()
                 journal.pause()
             if evaluating and not stopping:
-                evaluate(at)
+                occasions.evaluate(at, state)
             if saving:
                 with clock.saving(at):
                     journal.note(at, checkpoints.save(state, journal.at(at)))
@@ -148,6 +131,5 @@ def train(
         if start < experiment.steps:
             once = {"perf/compile_seconds": programs.seconds, "perf/peak_memory_bytes": float(peak_memory())}
             journal.note(experiment.steps, once | clock.figures())
-        for hook in experiment.hooks:
-            hook.at_end(moment(experiment.steps))
+        occasions.end(experiment.steps, state)
         return dict(journal.latest)

@@ -15,6 +15,7 @@ from sharding.axes import active
 from sharding.placement import Layout
 from train.objective import Objective
 from train.safety import Safety, Unguarded
+from train.statistic import Statistic
 from train.weights import Weight
 
 
@@ -119,20 +120,14 @@ def abstract_state(
     objective: Objective | None = None,
     safety: Safety = Safety(Unguarded()),
 ) -> TrainState:
-    """The state as shapes with shardings. What the optimizer keeps of a weight lies where the weight lies.
+    """The state as shapes with shardings.
 
-    What `objective` and `safety` keep lies whole on every device; without them nothing is kept.
+    What the optimizer keeps in the shape of a weight, under its path, lies where the weight lies; a `Statistic` where
+    its axes do; all else, and what `objective` and `safety` keep, whole on every device. Without those two nothing of
+    theirs is kept.
     """
     shardings = blueprint.shardings(layout)
-    kept = optax.tree.map_params(
-        optimizer,
-        lambda leaf, sharding: _placed(leaf, sharding),
-        jax.eval_shape(optimizer.init, blueprint.shapes),
-        shardings,
-        transform_non_params=lambda leaf: _placed(leaf, layout.replicated),
-        # A part of an optimizer that is for other weights keeps nothing of this one.
-        is_leaf=lambda node: isinstance(node, optax.MaskedNode),
-    )
+    kept = placed(jax.eval_shape(optimizer.init, blueprint.shapes), blueprint.shapes, shardings, layout)
     count = jax.ShapeDtypeStruct((), jnp.int32, sharding=layout.replicated)
     weighing = {} if objective is None else jax.eval_shape(objective.start)
     weighing, guard = jax.tree.map(
@@ -163,7 +158,24 @@ def fresh_state(
         return jax.jit(make, out_shardings=shardings)(jax.random.key(seed))
 
 
+def placed(kept: Any, weights: Any, shardings: Any, layout: Layout) -> Any:
+    """What an optimizer keeps, as shapes with shardings; `weights` and their shardings are trees of the model's."""
+    known = {
+        keys(path): (leaf.shape, sharding)
+        for (path, leaf), sharding in zip(jax.tree.leaves_with_path(weights), jax.tree.leaves(shardings), strict=True)
+    }
+
+    def place(path: tuple[Any, ...], leaf: Any) -> Any:
+        if isinstance(leaf, Statistic):
+            return leaf.with_value(_placed(leaf.value, layout.weight(leaf.axes, leaf.value.shape)))
+        names = keys(path)
+        # The longest end of the path that is a weight's: the path of one may end like that of another.
+        ends = (known[names[start:]] for start in range(len(names)) if names[start:] in known)
+        shape, sharding = next(ends, (None, None))
+        return _placed(leaf, layout.replicated if sharding is None or shape != leaf.shape else sharding)
+
+    return jax.tree.map_with_path(place, kept, is_leaf=lambda node: isinstance(node, Statistic))
+
+
 def _placed(leaf: Any, sharding: jax.sharding.Sharding) -> Any:
-    if isinstance(leaf, optax.MaskedNode):
-        return leaf
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from sharding.axes import EXPERTS, HEAD_DIM, LAYERS
+from sharding.axes import EXPERTS, HEAD_DIM, HEADS, KV_HEADS, LAYERS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +50,16 @@ class Weight:
     def stacked(self) -> int:
         """Number of leading dimensions that only stack weights: layers, and experts inside of them."""
         return len(self.axes) - len(_own(self.axes))
+
+    @property
+    def sides(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Dimensions that are a matrix's rows, and those that are its columns; the others only stack matrices.
+
+        Heads and their features are one side, the first or the last.
+        """
+        own = tuple(range(self.stacked, len(self.axes)))
+        cut = len(own) - 1 if self.axes[own[0]] in (HEADS, KV_HEADS) else 1
+        return own[:cut], own[cut:]
 
 
 def is_matrix(axes: tuple[str, ...]) -> bool:

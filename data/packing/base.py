@@ -76,10 +76,11 @@ class Packing(abc.ABC):
         """
 
 
-def empty_rows(count: int, length: int, keeps_apart: bool) -> Rows:
+def empty_rows(count: int, length: int, keeps_apart: bool, grouped: bool = False) -> Rows:
     """Rows of padding, to be filled."""
     kinds = [np.int32, np.int32, np.float32] + [np.int32] * (2 * keeps_apart)
-    return Rows(*(np.zeros((count, length), kind) for kind in kinds))
+    rows = Rows(*(np.zeros((count, length), kind) for kind in kinds))
+    return rows._replace(groups=np.zeros((count, length), np.int32)) if grouped else rows
 
 
 def check_store(packing: Packing, store: TokenStore, length: int) -> None:

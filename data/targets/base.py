@@ -26,6 +26,7 @@ class Rows(NamedTuple):
       segment_ids: which document of its row a target belongs to, from 1; 0 for padding. None where documents are
         not kept apart.
       positions: the place of a target in its document, from 0; None as with `segment_ids`.
+      groups: the number of the group that a target's document is of; 0 for padding, None where nobody asks.
     """
 
     inputs: Int32[np.ndarray, "rows raw"]
@@ -33,6 +34,7 @@ class Rows(NamedTuple):
     weights: Float32[np.ndarray, "rows raw"]
     segment_ids: Int32[np.ndarray, "rows raw"] | None = None
     positions: Int32[np.ndarray, "rows raw"] | None = None
+    groups: Int32[np.ndarray, "rows raw"] | None = None
 
 
 class Field(NamedTuple):
@@ -78,6 +80,10 @@ class Targets(abc.ABC):
         """Raises ValueError when documents that share a row are to be kept `apart`, and this choice cannot do it."""
         return None
 
+    def check_groups(self) -> None:
+        """Raises ValueError when this choice cannot say which group each of its targets is of."""
+        return None
+
     @abc.abstractmethod
     def start(self, tokenizer: Tokenizer, sequence: int) -> MakeBatch:
         """What makes batches of rows of `raw_length(sequence)` tokens; it may be called from several threads.
@@ -98,10 +104,9 @@ def segment_fields(length: int, segments: bool) -> dict[str, Field]:
 
 
 def segment_arrays(rows: Rows) -> Batch:
-    """The arrays that tell documents apart, if the rows have them."""
-    if rows.segment_ids is None or rows.positions is None:
-        return {}
-    return {"segment_ids": rows.segment_ids, "positions": rows.positions}
+    """The arrays that tell documents apart, and their groups, if the rows have them."""
+    found = {"segment_ids": rows.segment_ids, "positions": rows.positions, "groups": rows.groups}
+    return {name: array for name, array in found.items() if array is not None}
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,12 @@ class Denoising(Targets):
                 " pack with Windows(), or with Padded() to give each a row"
             )
 
+    def check_groups(self) -> None:
+        raise ValueError(
+            f"{type(self).__name__} takes text apart and cannot say which group each target is of; leave batch.groups"
+            " out, or ask for NextToken(), PrefixLM(), MaskedLM() or FillInTheMiddle()"
+        )
+
     def start(self, tokenizer: Tokenizer, sequence: int) -> MakeBatch:
         return _Maker(self, tokenizer, sequence)
 

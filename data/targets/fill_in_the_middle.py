@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt64
+from jaxtyping import Bool, Int32, Int64, UInt64
 
 from data.batch import Batch
 from data.targets.base import Field, MakeBatch, Rows, Targets, segment_arrays, segment_fields, token_fields
@@ -70,6 +70,8 @@ class FillInTheMiddle(Targets):
             shifted = inputs[real]
             shifted[follows] = rearranged[:-1][follows[1:]]
             inputs[real] = shifted
+            if rows.groups is not None:
+                rows = rows._replace(groups=_moved(rows.groups, real, order))
             return {"inputs": inputs, "targets": targets, "weights": rows.weights, **segment_arrays(rows)}
 
         return make
@@ -102,3 +104,13 @@ class FillInTheMiddle(Targets):
         source = np.stack([np.broadcast_to(source, begin.shape) for source, _ in pieces], axis=1).ravel()
         length = np.stack([length for _, length in pieces], axis=1).ravel()
         return np.arange(total) + np.repeat(source - np.cumsum(length) + length, length)
+
+
+def _moved(
+    groups: Int32[np.ndarray, "rows raw"], real: Bool[np.ndarray, "rows raw"], order: Int64[np.ndarray, " tokens"]
+) -> Int32[np.ndarray, "rows raw"]:
+    """The groups of tokens that were put in this order; a mark is of the group of what it stands in the place of."""
+    own = groups[real]
+    moved = groups.copy()
+    moved[real] = np.where(order < own.size, own[np.minimum(order, own.size - 1)], own)
+    return moved

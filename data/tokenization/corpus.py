@@ -12,11 +12,11 @@ from data.card import make_card, write_card
 from data.curation import BadInput, CurationReport, Refuse
 from data.curation.curation import CuratedCorpus
 from data.document import Document
+from data.group_by import GroupBy, described
 from data.identity import differences
 from data.lock import locked
 from data.prepared import CARD, CARD_PAGE, FORMAT, MARKER, Prepared, read_marker
 from data.sources import CuratedDocuments, Source
-from data.spec import describe
 from data.split import HashSplit, Split
 from data.stages import Log, train_tokenizer
 from data.tokenization.engine import Tokenized, characters_before, clean, tokenize
@@ -38,6 +38,7 @@ class Tokenization:
       split: what is held out for validation.
       bad_input: what to do with records that cannot be read.
       sample: the share of the training documents that a tokenizer is trained on.
+      groups: what documents are grouped by; None if by nothing.
 
     Raises:
       ValueError: when `sample` is not above 0 and at most 1.
@@ -48,6 +49,7 @@ class Tokenization:
     split: Split = HashSplit(0.01)
     bad_input: BadInput = Refuse()
     sample: float = 1.0
+    groups: GroupBy | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.sample <= 1:
@@ -59,7 +61,7 @@ class Tokenization:
         Raises:
           FileNotFoundError, ValueError: when the documents or a tokenizer's files are missing or not as described.
         """
-        recipe = {**describe(self, locations=False), "tokenizer": self.tokenizer.identity()}
+        recipe = {**described(self), "tokenizer": self.tokenizer.identity()}
         return {"recipe": recipe, "source": self.documents.fingerprint(), "earlier": []}
 
     def run(self, directory: epath.PathLike, workers: int, log: Log) -> Prepared:
@@ -88,7 +90,9 @@ class Tokenization:
             _begin(directory, own)
             job = Job(self.documents, self.split, str(directory), "", self.bad_input)
             tokenizer = self._tokenizer(job, workers, log)
-            job = Job(self.documents, self.split, str(directory), tokenizer.hash, self.bad_input)
+            job = Job(
+                self.documents, self.split, str(directory), tokenizer.hash, self.bad_input, groups=self.groups
+            )
             tokenized = tokenize(job, tokenizer, workers, log)
             card = make_card(own, *self._account(tokenized), tokenizer, tokenized.stores)
             write_card(directory, card | {"sections": [section(tokenized.report)]})

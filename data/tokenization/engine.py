@@ -14,7 +14,8 @@ from data.census import Census
 from data.pool import run_all
 from data.progress import Progress
 from data.sources.base import Shard
-from data.store import ShardEntry, StoreIndex, TokenStore, finish_index
+from data.store import TokenStore
+from data.store_index import ShardEntry, StoreIndex, finish_index
 from data.tokenization.report import REPORT, make_report
 from data.tokenization.shard_work import PARTS, WORK, Bad, Job, check_shard, count_characters, tokenize_shard
 from data.tokenization.tally import Tally
@@ -121,7 +122,7 @@ def _finish(job: Job, shards: tuple[Shard, ...], tokenizer: Tokenizer, log: Log)
     for number in range(len(shards)):
         mark = json.loads(job.mark(number).read_text())
         for part in PARTS:
-            entries[part].append(ShardEntry(**mark[part]))
+            entries[part].append(ShardEntry.read(mark[part]))
         tally.merge(mark["tally"])
         census.merge(mark["census"])
         bad.merge(**mark["bad"])
@@ -138,7 +139,9 @@ def _finish(job: Job, shards: tuple[Shard, ...], tokenizer: Tokenizer, log: Log)
     stores = {}
     for part in PARTS:
         directory = epath.Path(job.directory) / part
-        index = StoreIndex(tokenizer.vocab_size, tokenizer.hash, tokenizer.separator, tuple(entries[part]))
+        index = StoreIndex(
+            tokenizer.vocab_size, tokenizer.hash, tokenizer.separator, tuple(entries[part]), job.grouped_by
+        )
         finish_index(directory, index)
         stores[part] = TokenStore(directory)
     return Tokenized(stores, make_report(tokenizer, tally), census, bad)

@@ -14,9 +14,10 @@ from data import atomic
 from data.census import Census
 from data.curation import BadInput, Refuse
 from data.document import Document
+from data.group_by import GroupBy
 from data.sources.base import BadRecord, Record, Shard, Source
 from data.split import Part, Split
-from data.store import ShardEntry, shard_path
+from data.store_index import ShardEntry, shard_path
 from data.store_writer import ShardWriter
 from data.tokenization.tally import Tally
 from data.tokenizers import Tokenizer, load_tokenizer
@@ -56,6 +57,7 @@ class Job:
       tokenizer: the hash of the tokenizer that stands there.
       bad_input: what to do with records that cannot be read.
       threads: of the tokenizer, in each process; None for one a core.
+      groups: what documents are grouped by; None if by nothing.
     """
 
     source: Source
@@ -64,6 +66,12 @@ class Job:
     tokenizer: str
     bad_input: BadInput = Refuse()
     threads: int | None = None
+    groups: GroupBy | None = None
+
+    @property
+    def grouped_by(self) -> str:
+        """What documents are grouped by, as the index says it; empty if by nothing."""
+        return "" if self.groups is None else repr(self.groups)
 
     def mark(self, number: int) -> epath.Path:
         """Where the account of a shard stands once it is done: it is written last."""
@@ -94,11 +102,14 @@ def tokenize_shard(job: Job, number: int, shard: Shard, characters: int, before:
       characters, before: of all texts, and of those in earlier shards; what the split asks for.
 
     Raises:
-      ValueError: when a record cannot be read and may not be skipped, or a text cannot be encoded.
+      ValueError: when a record cannot be read and may not be skipped, a text cannot be encoded, or documents
+        cannot be grouped.
     """
     tokenizer, fallback = _tokenizer(str(epath.Path(job.directory) / "tokenizer"), job.tokenizer)
     writers = {
-        part: ShardWriter(epath.Path(job.directory) / part, number, tokenizer.vocab_size, tokenizer.separator)
+        part: ShardWriter(
+            epath.Path(job.directory) / part, number, tokenizer.vocab_size, tokenizer.separator, job.grouped_by
+        )
         for part in PARTS
     }
     tally, census, bad = Tally(tokenizer.vocab_size), Census(), Bad()
@@ -110,13 +121,14 @@ def tokenize_shard(job: Job, number: int, shard: Shard, characters: int, before:
             sizes = [len(text) if text.isascii() else len(text.encode("utf-8")) for text in texts]
             for part, writer in writers.items():
                 own = [i for i, (its, _) in enumerate(batch) if its == part]
-                writer.append([encoded[i] for i in own], [sizes[i] for i in own])
+                groups = None if job.groups is None else [job.groups.of(batch[i][1]) for i in own]
+                writer.append([encoded[i] for i in own], [sizes[i] for i in own], groups)
             tally.add([document for _, document in batch], encoded, sizes, fallback)
             for _, document in batch:
                 if not tally.wants_more():
                     break
                 tally.try_round_trip(tokenizer, document)
-        entries = {part: asdict(writer.close()) for part, writer in writers.items()}
+        entries = {part: writer.close().written() for part, writer in writers.items()}
     except BaseException:
         for writer in writers.values():
             writer.discard()
@@ -135,8 +147,8 @@ def check_shard(job: Job, number: int, shard: Shard) -> str:
         if (mark["shard"], mark["tokenizer"]) != (shard.name, job.tokenizer):
             return f"{path} is of another shard or tokenizer"
         for part in PARTS:
-            entry = ShardEntry(**mark[part])
-            for kind, expected in (("tokens", entry.tokens_sha256), ("ends", entry.ends_sha256)):
+            entry = ShardEntry.read(mark[part])
+            for kind, expected in entry.hashes.items():
                 file = shard_path(epath.Path(job.directory) / part, number, kind)
                 if not file.exists():
                     return f"{file} is missing"

@@ -51,7 +51,7 @@ def pieces_of(rows: Rows, number: int) -> list[tuple[list[int], list[int]]]:
     """The inputs and targets of each segment of a row, after checking all that numbers them."""
     length = int(rows.weights[number].sum())
     assert rows.weights[number].tolist() == [1] * length + [0] * (rows.weights.shape[1] - length)
-    for array in rows:
+    for array in filter(lambda array: array is not None, rows):
         assert not array[number, length:].any()
     ids = rows.segment_ids[number, :length].tolist()
     assert ids == sorted(ids) and set(ids) == set(range(1, max(ids, default=0) + 1))

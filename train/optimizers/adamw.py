@@ -6,6 +6,7 @@ from typing import Any
 import optax
 
 from train.optimizers.optimizer import Optimizer, clipped, decayed, learning
+from train.optimizers.ranges import fractions, not_negative, positive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,11 @@ class AdamW(Optimizer):
     eps: float = 1e-8
     decay: float = 0.1
     clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        fractions(self, "b1", "b2")
+        positive(self, "eps")
+        not_negative(self, "decay", "clip")
 
     def transform(self, schedule: optax.Schedule, weights: Any) -> optax.GradientTransformation:
         """Clip, Adam, decay, learning rate."""

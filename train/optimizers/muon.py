@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from sharding.axes import BUCKETS, HEADS, KV_HEADS, LABELS, POSITION, TYPES, VOCAB
 from train.optimizers.optimizer import Optimizer, clipped, decayed, learning, masked_out
+from train.optimizers.ranges import fractions, not_negative, positive
 from train.weights import Weight
 
 # Coefficients of the odd polynomials that bring singular values near 1, one after the other; the last ones serve
@@ -56,6 +57,9 @@ class Muon(Optimizer):
     def __post_init__(self) -> None:
         if not 1 <= self.iterations <= len(_POLYNOMIALS):
             raise ValueError(f"Muon.iterations is {self.iterations}; it is 1 to {len(_POLYNOMIALS)}")
+        fractions(self, "momentum", "b1", "b2")
+        positive(self, "eps")
+        not_negative(self, "decay", "rate", "clip")
 
     def transform(self, schedule: optax.Schedule, weights: Any) -> optax.GradientTransformation:
         """Clip; orthogonalised momentum and decay, or Adam; learning rate."""

@@ -63,6 +63,11 @@ def learning(schedule: optax.Schedule, weights: Any) -> optax.GradientTransforma
     return optax.chain(multiplied, optax.scale_by_learning_rate(schedule))
 
 
+def only(tree: Any, chosen: Any) -> Any:
+    """A tree with a node that holds nothing in place of each leaf that is not chosen."""
+    return jax.tree.map(lambda leaf, keep: leaf if keep else optax.MaskedNode(), tree, chosen)
+
+
 def masked_out(node: Any) -> bool:
     """Whether a node of a tree stands, in a partition of an optimizer, for a weight that is another part's."""
     return isinstance(node, optax.MaskedNode)

@@ -72,6 +72,10 @@ class Detours:
         # Added on the device, which the host need not wait for.
         return state._replace(position=state.position + gap) if gap else state
 
+    def trusted(self, start: int) -> int | float:
+        """The step up to which a start after `start` steps reads as starts before it did, as far as is known here."""
+        return min((incident.step for incident in self.known if incident.step >= start), default=float("inf"))
+
     def undone(self, position: int, known: list[list[int]]) -> bool:
         """Whether a state at this position, saved when these incidents were `known`, has read what is passed over."""
         return any(one.first < position and [one.first, one.until] not in known for one in self.known)

@@ -1,6 +1,6 @@
 """What a run says of itself while it goes on: metrics on disk and progress on the screen."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -21,7 +21,7 @@ class Journal:
       steps: steps in all.
       throughput: meter that is read with each interval.
       clock: is told of each sign of life, and in the end how it ended.
-      told: sees the metrics of a step before they are written, and gives them back as they are to be; may raise.
+      told: each sees the metrics of a step before they are written, and gives them back as they are to be; may raise.
       lead: whether this process writes and shows; the others only keep step.
     """
 
@@ -32,7 +32,7 @@ class Journal:
         steps: int,
         throughput: Throughput,
         clock: Clock,
-        told: Callable[[int, dict[str, float]], dict[str, float]],
+        told: Sequence[Callable[[int, dict[str, float]], dict[str, float]]],
         lead: bool,
     ) -> None:
         self._log = MetricsLog(run, start) if lead else None
@@ -75,7 +75,9 @@ class Journal:
             step, values = self._pending
             self._pending = None
             # Reading blocks until the step is done, so that the clock is read at its end.
-            ready = self._told(step, {key: float(value) for key, value in values.items()})
+            ready = {key: float(value) for key, value in values.items()}
+            for told in self._told:
+                ready = told(step, ready)
             self.note(step, ready | self._throughput.read(step))
             self._clock.alive(step)
 

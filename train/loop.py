@@ -1,6 +1,6 @@
 """The training loop, in the order in which a run lives."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -14,14 +14,16 @@ from train.corpus import prepare
 from train.detours import Detours, going_back
 from train.experiment import Experiment
 from train.feed import feed
+from train.fingerprint import Fingerprint
 from train.interrupt import Interrupt
 from train.journal import Journal
 from train.meters import Throughput, peak_memory
+from train.objective import Batch
 from train.occasions import Occasions
 from train.profile import Profile, Tracer
 from train.program import Programs
 from train.run_directory import RunDirectory
-from train.state import Blueprint, abstract_state, fresh_state
+from train.state import Blueprint, TrainState, abstract_state, fresh_state
 
 
 @going_back
@@ -76,22 +78,29 @@ def train(
     for line in blueprint.told(layout, batch.sequence):
         say(f"model: {line}")
 
+    def begun() -> TrainState:
+        return fresh_state(blueprint, optimizer, layout, experiment.seed, experiment.objective, experiment.safety)
+
     # State: the newest whole checkpoint, or a fresh one.
     if lead:
         run.begin(experiment, origin or experiment, command)
     detours = Detours(run.incidents, experiment.safety, say)
     checkpoints = Checkpoints(run.checkpoints, cadence.keep, say, about(experiment), detours)
-    state = checkpoints.restore(abstract)
-    if state is None:
-        state = fresh_state(blueprint, optimizer, layout, experiment.seed, experiment.objective, experiment.safety)
-    start = int(state.step)
+    state = checkpoints.restore(abstract) or begun()
+    start, position = int(state.step), int(state.position)
     clock.resume(start)
     profile.check(start, experiment.steps)
     if start:
         say(f"resume: step {start} of {experiment.steps}, from {run.checkpoints / str(start)}")
     throughput = Throughput(batch.tokens, experiment.model.flops_per_token(batch.sequence))
 
-    noting = Journal(run, start, experiment.steps, throughput, clock, detours.told, lead)
+    fingerprint = Fingerprint(run.fingerprint, run.metrics, start, detours.trusted(start), lead, say)
+    told = (detours.told, fingerprint.told)
+    noting = Journal(run, start, experiment.steps, throughput, clock, told, lead)
+
+    def batches_from(position: int) -> Iterator[Batch]:
+        return feed(detours.around(reading.pipeline.from_step, position), layout)
+
     with Interrupt() as interrupt, checkpoints, noting as journal:
         occasions = Occasions(experiment, run, prepared, reading.account, blueprint, layout, journal, clock)
 
@@ -101,12 +110,17 @@ def train(
             with clock.to("compile"):
                 programs.at(start)
             journal.say(f"compile: {programs.seconds:.1f} s")
+            fingerprint.check(programs, position, batches_from, begun)
 
         # Steps, and what is due between them.
         traced = Tracer(profile, run.profile, journal.say)
-        batches = clock.waited("data", feed(detours.around(reading.pipeline.from_step, int(state.position)), layout))
+        batches = clock.waited("data", batches_from(position))
         for at in clock.during("steps", range(start + 1, experiment.steps + 1)):
             state, metrics = traced(at, programs.at(at - 1), detours.before(at, state), next(batches))
+            fingerprint.stepped(metrics)
+            if at == start + 1:
+                jax.block_until_ready(metrics)
+                journal.note(at, {"perf/seconds_to_first_step": clock.since_start()})
             # Read once: Ctrl-C may come at any moment, and what is due must not change half-way.
             stopping = interrupt.asked and at < experiment.steps
             ending = stopping or at == experiment.steps

@@ -1,17 +1,19 @@
 """The compiled training step of a run."""
 
+import hashlib
 import time
 from typing import Any
 
 import jax
 import optax
 
+from sharding.axes import active
 from sharding.placement import Layout
 from train.experiment import Experiment
 from train.feed import abstract_batch
 from train.probe import Probe
 from train.state import Blueprint, TrainState
-from train.step import compile_step, make_step
+from train.step import lower_step, make_step
 
 
 class Programs:
@@ -19,6 +21,7 @@ class Programs:
 
     Attributes:
       seconds: spent compiling so far.
+      hash: of the first program that was asked for, before XLA had it; see `train.fingerprint`.
     """
 
     def __init__(
@@ -30,7 +33,7 @@ class Programs:
         abstract: TrainState,
         layout: Layout,
     ) -> None:
-        self.seconds = 0.0
+        self.seconds, self.hash = 0.0, ""
         self._compiled: jax.stages.Compiled | None = None
         self._experiment, self._abstract, self._layout = experiment, abstract, layout
         self._parts = (blueprint, experiment.objective, optimizer, schedule)
@@ -50,4 +53,12 @@ class Programs:
             *self._parts, seed=experiment.seed, accumulate=batch.accumulate, probes=probes, safety=experiment.safety
         )
         rows = abstract_batch(batch.form.fields, batch.batch, self._layout)
-        return compile_step(step, self._abstract, rows, self._layout)
+        lowered = lower_step(step, self._abstract, rows, self._layout)
+        self.hash = self.hash or program_hash(lowered)
+        with active(self._layout):
+            return lowered.compile()
+
+
+def program_hash(lowered: jax.stages.Lowered) -> str:
+    """A hash of a program before XLA compiles it: its StableHLO text, without where in the code it is from."""
+    return hashlib.sha256(lowered.as_text(debug_info=False).encode()).hexdigest()

@@ -19,6 +19,7 @@ from data import atomic
 from data.lock import locked
 from data.spec import build, describe, difference
 from train.experiment import Experiment
+from train.startup import is_deterministic
 
 PACKAGES = (
     "espalier", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-cpu", "tensorflow",
@@ -140,6 +141,7 @@ def environment(command: Sequence[str]) -> dict[str, Any]:
         "processes": jax.process_count(),
         "packages": versions,
         "code": code_version(),
+        "deterministic": is_deterministic(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
 

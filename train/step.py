@@ -113,11 +113,17 @@ def _count(total: Sums) -> Array:
     return jnp.maximum(total.weight, 1e-30)
 
 
+def lower_step(step: Step, state: TrainState, batch: Any, layout: Layout) -> jax.stages.Lowered:
+    """A step's program for shapes with shardings; `state` is donated, and comes back where it was."""
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
+    with active(layout):
+        return jax.jit(step, out_shardings=(shardings, layout.replicated), donate_argnums=0).lower(state, batch)
+
+
 def compile_step(
     step: Step, state: TrainState, batch: Any, layout: Layout, options: dict[str, Any] | None = None
 ) -> jax.stages.Compiled:
-    """Compiles a step for shapes with shardings; `state` is donated, and comes back where it was."""
-    shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
+    """The program of `lower_step`, compiled."""
+    lowered = lower_step(step, state, batch, layout)
     with active(layout):
-        lowered = jax.jit(step, out_shardings=(shardings, layout.replicated), donate_argnums=0).lower(state, batch)
         return lowered.compile(compiler_options=options)

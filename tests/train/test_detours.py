@@ -1,5 +1,6 @@
 """Ways round bad batches: what is read, where the position jumps, and what is on record."""
 
+import importlib.util
 import itertools
 import json
 from pathlib import Path
@@ -8,9 +9,18 @@ import jax.numpy as jnp
 import pytest
 from etils import epath
 
+from data.training import training
+from train.checkpoint import Checkpoints
 from train.detours import Detours, Incident, TooLongARow, going_back, read_incidents
+from train.digest import batch_digest
+from train.metrics import read_metrics
+from train.run_directory import RunDirectory
 from train.safety import Safety
 from train.state import TrainState
+
+_spec = importlib.util.spec_from_file_location("spoilt", Path(__file__).parent / "spoilt.py")
+spoilt = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(spoilt)
 
 
 def detours(path: Path, *incidents: Incident, most: int = 10) -> Detours:
@@ -80,3 +90,49 @@ def test_a_long_row_is_recorded_before_the_run_goes_back(tmp_path: Path) -> None
     path.write_text("{")
     with pytest.raises(ValueError, match="cannot be read"):
         read_incidents(path)
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunDirectory]:
+    """A run of which no batch is bad, in its directory."""
+    directory = tmp_path_factory.mktemp("detours")
+    return directory, spoilt.go(spoilt.experiment(directory), directory / "whole")[0]
+
+
+def metrics(run: RunDirectory) -> list[dict]:
+    lines = [{k: v for k, v in line.items() if not k.startswith("perf/")} for line in read_metrics(run.metrics)]
+    return [line for line in lines if len(line) > 1]
+
+
+def test_a_run_with_bad_batches_ends_like_one_that_never_saw_them(first_run, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, whole = first_run
+    reading = spoilt.experiment(directory)
+    prepared = reading.data.open(whole.data)
+    batches = training(reading.data, prepared, reading.batch.form, batch=8, steps=spoilt.STEPS, seed=3).pipeline
+    read = (jnp.asarray(batch["targets"]) for _, batch in itertools.islice(batches.from_step(0), 30))
+    digests = [int(batch_digest({"targets": targets})) for targets in read]
+    bad = spoilt.experiment(directory, tuple(digests[9:12]))
+    run, said = spoilt.go(bad, directory / "bad")
+    assert read_incidents(run.incidents) == [Incident(9, 9, 12)]
+    assert any("the steps from 10 on were bad" in line for line in said)
+    assert any("resume: step 8" in line for line in said)
+
+    # The same batches known as bad from the beginning: no step is lost, and nothing is bad any more.
+    other = RunDirectory(directory / "never")
+    other.path.mkdir()
+    other.incidents.write_text(json.dumps({"step": 9, "first": 9, "until": 12}) + "\n")
+    spoilt.go(spoilt.experiment(directory), other.path)
+    assert spoilt.final(run) == spoilt.final(other) != spoilt.final(whole)
+    seen = [line["train/batch"] for line in metrics(run) if "train/batch" in line]
+    assert seen == [float(digests[at - 1 if at <= 9 else at + 2]) for at in range(2, spoilt.STEPS + 1, 2)]
+    assert [line.get("train/skipped") for line in metrics(run) if "train/batch" in line] == [0.0] * 10
+    assert metrics(run)[-1].get("train/rollbacks", 1.0) == 1.0
+
+    # Killed after it went back, it ends the same.
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoints, "save", spoilt.crashing(16))
+        with pytest.raises(RuntimeError, match="killed"):
+            spoilt.go(bad, directory / "killed")
+    killed, said = spoilt.go(bad, directory / "killed")
+    assert any("resume: step 12" in line for line in said)
+    assert spoilt.final(killed) == spoilt.final(run) and metrics(killed) == metrics(run)

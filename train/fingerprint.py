@@ -35,7 +35,13 @@ class Fingerprint:
     """
 
     def __init__(
-        self, path: epath.Path, log: epath.Path, start: int, trusted: int | float, lead: bool, say: Callable[[str], None]
+        self,
+        path: epath.Path,
+        log: epath.Path,
+        start: int,
+        trusted: int | float,
+        lead: bool,
+        say: Callable[[str], None],
     ) -> None:
         self._path, self._start, self._lead, self._say = path, start, lead, say
         self._stored = _read(path)

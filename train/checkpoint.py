@@ -15,6 +15,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from data.spec import build, describe
+from sharding.hosts import meet
 from train.detours import Detours, TooLongARow, jumps
 from train.digest import digest
 from train.experiment import Experiment
@@ -115,11 +116,7 @@ class Checkpoints:
         """
         steps, damaged = [], []
         sys.unraisablehook = _without_strays(sys.unraisablehook)
-        for step in sorted(self._manager.all_steps(), reverse=True):
-            if self._undone(step):
-                self._log(f"checkpoint: {self._directory / str(step)} has read what is passed over now; it is deleted")
-                self._manager.delete(step)
-                continue
+        for step in self._left():
             steps.append(step)
             try:
                 state = self._read(step, abstract)
@@ -136,6 +133,18 @@ class Checkpoints:
                 "begin again"
             )
         return None
+
+    def _left(self) -> list[int]:
+        """The steps of checkpoints that the run may go on from, newest first; deletes the others."""
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        undone = [step for step in steps if self._undone(step)]
+        if undone:
+            # Nobody deletes what another process has yet to look at.
+            meet("undone checkpoints")
+        for step in undone:
+            self._log(f"checkpoint: {self._directory / str(step)} has read what is passed over now; it is deleted")
+            self._manager.delete(step)
+        return [step for step in steps if step not in undone]
 
     def _set_aside(self, steps: list[int]) -> None:
         """Moves checkpoints out of the way of the run, which will come to these steps again."""

@@ -91,7 +91,8 @@ class Spikes(Finite):
 class Safety:
     """What becomes of bad steps.
 
-    A bad step changes nothing but the step and the data position. After `patience` in a row the run goes back to the
+    A bad step changes nothing but the step and the data position; the learning rate, which optimizers take by the
+    updates that they made, stands still with them. After `patience` in a row the run goes back to the
     newest checkpoint from before the first of them, and passes over their batches when it comes there (as PaLM did by
     hand, Chowdhery 2022, section 5.1). It learns of it where it reads metrics anyway: one to two log intervals later,
     or at the next save or evaluation, whichever is first.

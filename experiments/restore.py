@@ -16,9 +16,10 @@ from data.spec import build
 from model.transformer import DecoderLM
 from sharding.placement import Layout, Placement
 from sharding.placements import DataParallel
+from train.checkpoint import check_format
 from train.digest import digest
 from train.experiment import Experiment
-from train.formats import as_stored, cast, digests_in, parts_of
+from train.formats import as_stored, cast, digests_in
 from train.run_directory import RunDirectory
 from train.state import Blueprint
 
@@ -154,7 +155,7 @@ def _weights(manager: ocp.CheckpointManager, step: int, blueprint: Blueprint, la
         blueprint.shardings(layout),
     )
     note = manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore()))["note"]
-    parts_of(note)
+    check_format(note)
     wanted = {"weights": as_stored(note, "weights", shapes)}
     read = manager.restore(
         step,

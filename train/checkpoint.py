@@ -1,7 +1,6 @@
 """Checkpoints: saved without stopping the run, verified when read, the newest good one wins."""
 
 import errno
-import json
 import logging
 import os
 import sys
@@ -14,16 +13,12 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-from data.spec import build, describe
 from sharding.hosts import meet
 from train.detours import Detours, TooLongARow, jumps
 from train.digest import digest
-from train.experiment import Experiment
-from train.formats import FORMAT, as_stored, cast, completed, digests_in, dtypes, parts_of
+from train.formats import FORMAT, NOTE, STATE, as_stored, cast, completed, digests_in, dtypes, parts_of
 from train.retention import Keep, Saved
 from train.state import TrainState
-
-_STATE, _NOTE = "state", "note"
 
 
 class Checkpoints:
@@ -36,7 +31,7 @@ class Checkpoints:
       directory: where they are kept.
       keep: which of them stay.
       log: prints a line.
-      about: what each says of the run it is of; see `about`.
+      about: what each says of the run it is of; see `train.provenance`.
       detours: batches that the run passes over; checkpoints that have read them are done with.
     """
 
@@ -54,7 +49,7 @@ class Checkpoints:
         self._keep, self._saved = keep, dict[int, Saved]()
         self._manager = ocp.CheckpointManager(
             directory,
-            item_names=(_STATE, _NOTE),
+            item_names=(STATE, NOTE),
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=self, create=True, enable_async_checkpointing=True
             ),
@@ -80,7 +75,7 @@ class Checkpoints:
         self._saved[step] = Saved(step, good, metric)
         note = {
             "format": FORMAT,
-            "digest": digests(self._digest(state)),
+            "digest": digests(self._digest(_tree(state))),
             "dtypes": {field: dtypes(tree) for field, tree in state._asdict().items()},
             "position": int(state.position),
             "incidents": jumps(self._detours.known) if self._detours else [],
@@ -172,7 +167,7 @@ class Checkpoints:
             self.close()
 
     def _note(self, step: int) -> dict[str, Any]:
-        return self._manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore()))[_NOTE]
+        return self._manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore()))[NOTE]
 
     def _saved_at(self, step: int) -> Saved:
         try:
@@ -196,38 +191,21 @@ class Checkpoints:
         note = self._note(step)
         wanted = {part: getattr(abstract, part) for part in parts_of(note)}
         stored = {part: as_stored(note, part, tree) for part, tree in wanted.items()}
-        read = self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(stored)))[_STATE]
-        found = {part: [int(leaf) for leaf in jax.tree.leaves(self._digest(read[part]))] for part in wanted}
-        if found != digests_in(note, len(jax.tree.leaves(abstract.weights))):
+        read = self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(stored)))[STATE]
+        # The same program as for saving, which is then there already.
+        if digests(self._digest(dict(read))) != digests_in(note, len(jax.tree.leaves(abstract.weights))):
             raise ValueError("its numbers are not those that were saved")
         return completed(cast(read, wanted), abstract)
 
 
-def digests(state: TrainState) -> dict[str, list[int]]:
-    """The digests of a state's leaves, by field."""
-    return {field: [int(leaf) for leaf in jax.tree.leaves(tree)] for field, tree in state._asdict().items()}
+def digests(parts: Mapping[str, Any]) -> dict[str, list[int]]:
+    """The digests of a state's leaves, by field, as plain numbers."""
+    return {field: [int(leaf) for leaf in jax.tree.leaves(tree)] for field, tree in parts.items()}
 
 
-def about(experiment: Experiment) -> dict[str, Any]:
-    """What a checkpoint says of its run: the config, and what randomness is made of."""
-    return {
-        "config": describe(experiment),
-        "random": {"seed": experiment.seed, "step": "fold_in(key(seed), step)", "data": "(seed, position)"},
-    }
-
-
-def experiment_of(checkpoint: epath.PathLike) -> Experiment:
-    """The experiment that a checkpoint is of, wherever it was copied to: the directory named by the step.
-
-    Raises ValueError if it does not say, or there is none.
-    """
-    path = epath.Path(checkpoint) / _NOTE / "metadata"
-    try:
-        return build(json.loads(path.read_text())["config"], Experiment)
-    except FileNotFoundError:
-        raise ValueError(f"{checkpoint} is no checkpoint: it has no {_NOTE}/metadata") from None
-    except KeyError:
-        raise ValueError(f"{checkpoint} is of a format before {FORMAT}, which holds no config") from None
+def check_format(note: Mapping[str, Any]) -> None:
+    """Raises ValueError unless this version reads a checkpoint with this note."""
+    parts_of(note)
 
 
 @contextmanager

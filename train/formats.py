@@ -10,6 +10,8 @@ import numpy as np
 from train.state import TrainState
 
 FORMAT = 4
+# The items of a checkpoint.
+STATE, NOTE = "state", "note"
 # The parts of a state in each format, in the order of its fields.
 PARTS: dict[int, tuple[str, ...]] = {
     2: ("step", "weights", "optimizer"),

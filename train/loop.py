@@ -8,7 +8,7 @@ import jax
 from data.training import training
 from sharding.host_memory import keep_freed_memory
 from sharding.hosts import is_lead
-from train.checkpoint import Checkpoints, about
+from train.checkpoint import Checkpoints
 from train.clock import Clock
 from train.corpus import prepare
 from train.detours import Detours, going_back
@@ -22,6 +22,7 @@ from train.objective import Batch
 from train.occasions import Occasions
 from train.profile import Profile, Tracer
 from train.program import Programs
+from train.provenance import about
 from train.run_directory import RunDirectory
 from train.state import Blueprint, TrainState, abstract_state, fresh_state
 

@@ -96,8 +96,7 @@ def train(
     throughput = Throughput(batch.tokens, experiment.model.flops_per_token(batch.sequence))
 
     fingerprint = Fingerprint(run.fingerprint, run.metrics, start, detours.trusted(start), lead, say)
-    told = (detours.told, fingerprint.told)
-    noting = Journal(run, start, experiment.steps, throughput, clock, told, lead)
+    noting = Journal(run, start, experiment.steps, throughput, clock, (detours.told, fingerprint.told), lead)
 
     def batches_from(position: int) -> Iterator[Batch]:
         return feed(detours.around(reading.pipeline.from_step, position), layout)

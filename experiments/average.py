@@ -46,6 +46,7 @@ def average(
     from sharding.placements import DataParallel
     from train.checkpoint import Checkpoints
     from train.fitting import evaluated
+    from train.retention import Keep
     from train.run_directory import RunDirectory
     from train.saved import SavedRun, experiment_of
     from train.start import Site
@@ -76,7 +77,7 @@ def average(
         new = RunDirectory(temporary)
         new.begin(written, written, ["python", "-m", "experiments.average"])
         new.record_start({"type": "average", "run": str(run.path), "weights": hashes})
-        checkpoints = Checkpoints(new.checkpoints, 1, log)
+        checkpoints = Checkpoints(new.checkpoints, Keep(latest=1), log)
         checkpoints.save(state._replace(**counters))
         checkpoints.close()
     return RunDirectory(target)

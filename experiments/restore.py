@@ -16,8 +16,10 @@ from data.spec import build
 from model.transformer import DecoderLM
 from sharding.placement import Layout, Placement
 from sharding.placements import DataParallel
-from train.checkpoint import check_format, digest
+from train.checkpoint import check_format
+from train.digest import digest
 from train.experiment import Experiment
+from train.formats import as_stored, cast, digests_in
 from train.run_directory import RunDirectory
 from train.state import Blueprint, abstract_state
 
@@ -155,19 +157,22 @@ def _weights(
     note = manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore()))["note"]
     check_format(note)
     wanted = {field: getattr(abstract, field) for field in ("weights", *["optimizer"] * optimizer.averages)}
+    stored = {field: as_stored(note, field, tree) for field, tree in wanted.items()}
     read = manager.restore(
         step,
         args=ocp.args.Composite(
             state=ocp.args.PyTreeRestore(
-                item=wanted,
-                restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
+                item=stored,
+                restore_args=ocp.checkpoint_utils.construct_restore_args(stored),
                 partial_restore=True,
             ),
         ),
     )["state"]
+    saved = digests_in(note, len(jax.tree.leaves(abstract.weights)))
     for field, found in jax.jit(digest)(read).items():
-        if [int(leaf) for leaf in jax.tree.leaves(found)] != note["digest"][field]:
+        if [int(leaf) for leaf in jax.tree.leaves(found)] != saved[field]:
             raise ValueError("its numbers are not those that were saved")
+    read = cast(read, wanted)
     if not optimizer.averages:
         return read["weights"]
     evaluated = jax.jit(optimizer.evaluated, out_shardings=jax.tree.map(lambda leaf: leaf.sharding, abstract.weights))

@@ -25,6 +25,11 @@ _SET = flags.DEFINE_multi_string("set", [], "change one field, model.attention.h
 _IMPORT = flags.DEFINE_multi_string("import", [], "Python file with types of your own, to use in --set")
 _SHOW = flags.DEFINE_bool("show_config", False, "print the resolved config and leave")
 _PROFILE = flags.DEFINE_string("profile", "", "trace these steps, FIRST:LAST, into RUN/profile")
+_DETERMINISTIC = flags.DEFINE_bool("deterministic", False, "the same bits from run to run on a GPU too; slower there")
+_COMPILED = flags.DEFINE_string(
+    "compilation_cache", "", "where compiled programs are kept for the next start: a directory, or off; "
+    "by default the user's cache",
+)
 _COORDINATOR = flags.DEFINE_string("coordinator", "", "host:port of process 0, for a job of several processes")
 _PROCESSES = flags.DEFINE_integer("processes", 0, "number of processes in the job", lower_bound=0)
 _PROCESS = flags.DEFINE_integer("process", -1, "index of this process", lower_bound=-1)
@@ -89,12 +94,16 @@ def main(argv: list[str]) -> int | None:
     from train.loop import train
     from train.profile import keep_to_devices_at_hand, parse_profile
     from train.run_directory import RunDirectory
+    from train.startup import be_deterministic, keep_compiled
 
     with usage("--profile"):
         profile = parse_profile(_PROFILE.value)
         profile.check(0, experiment.steps)
     if profile.last:
         keep_to_devices_at_hand()
+    if _DETERMINISTIC.value:
+        be_deterministic()
+    keep_compiled(_COMPILED.value)
     Job(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value, _JOIN.value, _SILENCE.value).join()
     ends_early()
     run = RunDirectory(_RUN.value)

@@ -55,6 +55,11 @@ class Clock:
             # A calendar that was set back tells nothing of how long the run was away.
             self._seconds["down"] += max(now() - before["alive"], 0.0)
         self._purpose, self._since, self._written = "other", elapsed(), float("-inf")
+        self._began = self._since
+
+    def since_start(self) -> float:
+        """Seconds of this start of the run."""
+        return self._elapsed() - self._began
 
     def resume(self, step: int) -> None:
         """Says which step this start goes on from: what earlier starts did after it was lost."""

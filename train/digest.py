@@ -22,3 +22,8 @@ def digest(tree: Any) -> Any:
         return jnp.sum(bits * (2 * place + 1), dtype=jnp.uint32)
 
     return jax.tree.map(words, tree)
+
+
+def batch_digest(batch: dict[str, jax.Array]) -> jax.Array:
+    """Which batch this is, as far as one number can tell: the digest of what is to be predicted."""
+    return digest(batch["targets"])

@@ -31,6 +31,8 @@ from train.hooks import Hook
 from train.objective import CausalLM, Objective
 from train.optimizers import Optimizer
 from train.probes import noise_scale, norms  # noqa: F401 - specs are found by name among those imported
+from train.retention import Keep
+from train.safety import Safety
 from train.schedule import Schedule
 from train.start import Scratch, Start
 
@@ -92,18 +94,25 @@ class Cadence:
       log: metrics are written.
       evaluate: the validation set is evaluated; also at the end.
       checkpoint: the state is saved; also at the end.
-      keep: how many of the latest checkpoints stay.
+      keep: which checkpoints stay; a number stands for that many of the latest.
     """
 
     log: int = 10
     evaluate: int = 500
     checkpoint: int = 500
-    keep: int = 2
+    keep: Keep | int = Keep()
 
     def __post_init__(self) -> None:
-        for field in ("log", "evaluate", "checkpoint", "keep"):
+        for field in ("log", "evaluate", "checkpoint"):
             if getattr(self, field) < 1:
                 raise ValueError(f"cadence.{field} is {getattr(self, field)}; it is at least 1")
+        if isinstance(self.keep, int):
+            object.__setattr__(self, "keep", Keep(latest=self.keep))
+
+    def due(self, step: int, last: bool) -> tuple[bool, bool, bool]:
+        """Whether metrics are written, the model is evaluated and the state is saved after a step."""
+        evaluating, saving = (last or step % every == 0 for every in (self.evaluate, self.checkpoint))
+        return evaluating or saving or step % self.log == 0, evaluating, saving
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +130,7 @@ class Experiment:
       placement: how it lies on devices.
       cadence: how often things are logged, evaluated and saved.
       hooks: what else happens, at evaluations and at the end.
+      safety: what becomes of bad steps.
       seed: of weights, data order and dropout.
       start: where it begins: with fresh weights, or with those of another run.
       parent: the experiment it was derived from; not part of what it says, only of how it is told.
@@ -136,6 +146,7 @@ class Experiment:
     placement: Placement = DataParallel()
     cadence: Cadence = Cadence()
     hooks: tuple[Hook, ...] = ()
+    safety: Safety = Safety()
     seed: int = 0
     start: Start = Scratch()
     parent: "Experiment | None" = dataclasses.field(default=None, metadata={NOT_SHOWN: True}, compare=False)

@@ -1,6 +1,6 @@
 """From batches of this host to global arrays on the devices, one batch ahead of the step."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -8,6 +8,7 @@ import jax
 from data.batch import Batch as HostBatch
 from data.targets import Field
 from sharding.placement import Layout
+from train.batch_growth import BatchGrowth
 
 
 def to_devices(batch: HostBatch, layout: Layout) -> dict[str, jax.Array]:
@@ -21,6 +22,25 @@ def feed(batches: Iterator[tuple[int, HostBatch]], layout: Layout) -> Iterator[d
     for _, batch in batches:
         ready, ahead = ahead, to_devices(batch, layout)
         yield ready
+
+
+class Reader:
+    """The global batches of a run, from any place in it.
+
+    Args:
+      units: this host's units of data from a position on.
+      growth: how many a step reads.
+      layout: where batches lie.
+    """
+
+    def __init__(
+        self, units: Callable[[int], Iterator[tuple[int, HostBatch]]], growth: BatchGrowth, layout: Layout
+    ) -> None:
+        self._units, self._growth, self._layout = units, growth, layout
+
+    def __call__(self, position: int, step: int) -> Iterator[dict[str, jax.Array]]:
+        """The batches of the steps after `step` steps, of data from `position` on."""
+        return feed(self._growth.grown(self._units(position), step), self._layout)
 
 
 def abstract_batch(fields: Mapping[str, Field], rows: int, layout: Layout) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What a run says of itself while it goes on: metrics on disk and progress on the screen."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -22,18 +22,28 @@ class Journal:
       run: where metrics are written.
       start: steps done before.
       experiment: how many steps there are, and which boards take the metrics.
-      throughput: meter that is read with each interval.
       clock: is told of each sign of life, and in the end how it ended.
+      told: each sees the metrics of a step before they are written, and gives them back as they are to be; may raise.
       lead: whether this process writes and shows; the others only keep step.
     """
 
     def __init__(
-        self, run: RunDirectory, start: int, experiment: Experiment, throughput: Throughput, clock: Clock, lead: bool
+        self,
+        run: RunDirectory,
+        start: int,
+        experiment: Experiment,
+        clock: Clock,
+        told: Sequence[Callable[[int, dict[str, float]], dict[str, float]]],
+        lead: bool,
     ) -> None:
         self._log = MetricsLog(run, start, _writers(run, start, experiment)) if lead else None
         self._progress = Progress(start, experiment.steps, lead)
-        self._throughput, self._clock = throughput, clock
+        batch = experiment.batch
+        self._throughput = Throughput(batch.tokens, experiment.model.flops_per_token(batch.sequence))
+        self._clock, self._told = clock, told
         self._pending: tuple[int, Mapping[str, jax.Array]] | None = None
+        self._present: tuple[int, dict[str, float]] = start, {}
+        self._start = start
         self.latest: dict[str, Any] = {} if self._log is None else self._log.latest
 
     def __enter__(self) -> "Journal":
@@ -48,10 +58,21 @@ class Journal:
 
     def note(self, step: int, values: Mapping[str, float]) -> None:
         """Writes figures that are at hand."""
-        if self._log is not None:
+        self._present = step, {**self.at(step), **values}
+        if self._log is not None and values:
             self._log.write(step, values)
             if "train/loss" in values:
                 self._progress.at(step, values)
+
+    def at(self, step: int) -> Mapping[str, float]:
+        """All that was noted of a step, if nothing has been of a later one; the same in every process."""
+        return self._present[1] if self._present[0] == step else {}
+
+    def stepped(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
+        """A step was given to the devices. Only the first of a start is waited for, to tell when it was done."""
+        if step == self._start + 1:
+            jax.block_until_ready(metrics)
+            self.note(step, {"perf/seconds_to_first_step": self._clock.since_start()})
 
     def later(self, step: int, values: Mapping[str, jax.Array]) -> None:
         """Keeps figures that the device may still be working on, and writes those kept before."""
@@ -65,6 +86,8 @@ class Journal:
             self._pending = None
             # Reading blocks until the step is done, so that the clock is read at its end.
             ready = {key: float(value) for key, value in values.items()}
+            for told in self._told:
+                ready = told(step, ready)
             self.note(step, ready | self._throughput.read(step))
             self._clock.alive(step)
 

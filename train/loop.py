@@ -11,19 +11,23 @@ from sharding.hosts import is_lead
 from train.checkpoint import Checkpoints
 from train.clock import Clock
 from train.corpus import prepare
+from train.detours import Detours, going_back
 from train.experiment import Experiment
-from train.feed import feed
+from train.feed import Reader
+from train.fingerprint import Fingerprint
 from train.journal import Journal
-from train.meters import Throughput, peak_memory
+from train.meters import peak_memory
 from train.occasions import Occasions
 from train.profile import Profile, Tracer
 from train.program import Programs
+from train.provenance import about
 from train.run_directory import RunDirectory
 from train.start import Site
 from train.state import Blueprint, abstract_state
 from train.vigil import Vigil
 
 
+@going_back
 def train(
     experiment: Experiment,
     run: RunDirectory,
@@ -74,33 +78,27 @@ def train(
     blueprint = Blueprint(experiment.model)
     schedule = experiment.schedule.over(experiment.steps)
     optimizer = experiment.optimizer.transform(schedule, blueprint.table)
-    abstract = abstract_state(blueprint, optimizer, layout, experiment.objective)
+    abstract = abstract_state(blueprint, optimizer, layout, experiment.objective, experiment.safety)
     for line in blueprint.told(layout, batch.sequence):
         say(f"model: {line}")
 
     # State: the newest whole checkpoint, or what the experiment starts from.
     if lead:
         run.begin(experiment, origin or experiment, command)
-    checkpoints = Checkpoints(run.checkpoints, cadence.keep, say)
-    state, begun = checkpoints.restore(abstract), None
-    if state is None:
-        begun = experiment.start.begin(Site(experiment, prepared, blueprint, optimizer, layout, say))
-        state = begun.state
-    start = int(state.step)
+    detours = Detours(run.incidents, experiment.safety, say)
+    checkpoints = Checkpoints(run.checkpoints, cadence.keep, say, about(experiment), detours)
+    site = Site(experiment, prepared, blueprint, optimizer, layout, say)
+    begun = site.begun(checkpoints.restore(abstract))
+    state, start, position = begun.state, int(begun.state.step), int(begun.state.position)
     clock.resume(start)
     profile.check(start, experiment.steps)
-    if start and begun is None:
-        say(f"resume: step {start} of {experiment.steps}, from {run.checkpoints / str(start)}")
-    throughput = Throughput(batch.tokens, experiment.model.flops_per_token(batch.sequence))
-
-    with (
-        Vigil(run, hang_timeout) as vigil,
-        Journal(run, start, experiment, throughput, clock, lead) as journal,
-    ):
-
+    batches_from = Reader(detours.around(reading.pipeline.from_step), batch.growth, layout)
+    fingerprint = Fingerprint(run.fingerprint, run.metrics, start, position, detours.trusted(start), lead, say)
+    noting = Journal(run, start, experiment, clock, (detours.told, fingerprint.told), lead)
+    with Vigil(run, hang_timeout) as vigil, checkpoints, noting as journal:
         occasions = Occasions(experiment, run, prepared, reading.account, blueprint, layout, journal, clock)
         # A start from elsewhere is measured and saved before anything is learnt: nobody looks there again.
-        if begun is not None and begun.record:
+        if begun.record:
             occasions.begin(start, state, begun.record)
             checkpoints.save(state)
 
@@ -109,35 +107,34 @@ def train(
         if start < experiment.steps:
             with clock.to("compile"):
                 programs.at(start)
-            journal.note(start, programs.memory.figures())
             journal.say(f"compile: {programs.seconds:.1f} s; {programs.memory}")
+            fingerprint.check(programs, batches_from, lambda: experiment.start.begin(site).state)
 
         # Steps, and what is due between them.
         occasions.start(start, state)
         traced = Tracer(profile, run.profile, journal.say)
-        units = reading.pipeline.from_step(int(state.position))
-        batches = clock.waited("data", feed(batch.growth.grown(units, start), layout))
+        batches = clock.waited("data", batches_from(position, start))
         for at in clock.during("steps", range(start + 1, experiment.steps + 1)):
-            state, metrics = traced(at, programs.at(at - 1), state, next(batches))
+            state, metrics = traced(at, programs.at(at - 1), detours.before(at, state), next(batches))
+            fingerprint.stepped(metrics)
+            journal.stepped(at, metrics)
             # Read once: a request may come at any moment, and what is due must not change half-way.
             reason = vigil.step()
             stopping = reason is not None and at < experiment.steps
-            ending = at == experiment.steps
-            evaluating, due = (ending or at % every == 0 for every in (cadence.evaluate, cadence.checkpoint))
+            logging, evaluating, saving = cadence.due(at, last=at == experiment.steps)
             # A stop leaves no trace in the metrics: those of an undisturbed run are the same.
-            if at % cadence.log == 0 or evaluating or due:
+            if logging:
                 journal.later(at, metrics)
-            saving = due or stopping
-            if evaluating or saving:
+            if evaluating or saving or stopping:
                 journal.catch_up()
                 journal.pause()
             if evaluating:
                 vigil.begins("evaluation")
                 occasions.evaluate(at, state)
-            if saving:
+            if saving or stopping:
                 vigil.begins("checkpoint")
                 with clock.saving(at):
-                    checkpoints.save(state)
+                    journal.note(at, checkpoints.save(state, journal.at(at)))
             if stopping:
                 checkpoints.close()
                 raise reason.ending()
@@ -147,7 +144,6 @@ def train(
         with clock.to("save"):
             checkpoints.close()
         if start < experiment.steps:
-            once = {"perf/compile_seconds": programs.seconds, "perf/peak_memory_bytes": float(peak_memory())}
-            journal.note(experiment.steps, once | clock.figures())
+            journal.note(experiment.steps, {**peak_memory(), **programs.figures(), **clock.figures()})
         occasions.end(experiment.steps, state)
         return dict(journal.latest)

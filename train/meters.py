@@ -41,10 +41,10 @@ class Throughput:
         return figures
 
 
-def peak_memory() -> int:
-    """Bytes in use at the highest: of this process's first device, or of the process itself on a CPU."""
+def peak_memory() -> dict[str, float]:
+    """`perf/peak_memory_bytes`: the most in use on this process's first device, or by itself on a CPU."""
     stats = jax.local_devices()[0].memory_stats()
     if stats and "peak_bytes_in_use" in stats:
-        return int(stats["peak_bytes_in_use"])
+        return {"perf/peak_memory_bytes": float(stats["peak_bytes_in_use"])}
     unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return {"perf/peak_memory_bytes": float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)}

@@ -1,18 +1,20 @@
 """The compiled training steps of a run, one for each size of a batch."""
 
+import hashlib
 import time
 from typing import Any
 
 import jax
 import optax
 
+from sharding.axes import active
 from sharding.placement import Layout
 from train.experiment import Experiment
 from train.feed import abstract_batch
 from train.memory import Memory, memory_of
 from train.probe import Probe
 from train.state import Blueprint, TrainState
-from train.step import compile_step, make_step
+from train.step import lower_step, make_step
 
 
 class Programs:
@@ -20,6 +22,7 @@ class Programs:
 
     Attributes:
       seconds: spent compiling so far.
+      hash: of the first program that was asked for, before XLA had it; see `train.fingerprint`.
       memory: what a device holds while it does the step compiled last; None before there is one.
     """
 
@@ -32,7 +35,7 @@ class Programs:
         abstract: TrainState,
         layout: Layout,
     ) -> None:
-        self.seconds = 0.0
+        self.seconds, self.hash = 0.0, ""
         self.memory: Memory | None = None
         self._compiled: dict[int, jax.stages.Compiled] = {}
         self._experiment, self._abstract, self._layout = experiment, abstract, layout
@@ -47,11 +50,26 @@ class Programs:
             self.seconds += time.perf_counter() - began
         return self._compiled[units]
 
+    def figures(self) -> dict[str, float]:
+        """`perf/compile_seconds`, and the memory of the step compiled last."""
+        return {"perf/compile_seconds": self.seconds, **(self.memory.figures() if self.memory else {})}
+
     def _compile(self, units: int) -> jax.stages.Compiled:
         experiment, batch = self._experiment, self._experiment.batch
         probes = [hook for hook in experiment.hooks if isinstance(hook, Probe)]
-        step = make_step(*self._parts, seed=experiment.seed, accumulate=batch.accumulate, units=units, probes=probes)
+        step = make_step(
+            *self._parts, seed=experiment.seed, accumulate=batch.accumulate, units=units, probes=probes,
+            safety=experiment.safety,
+        )
         rows = abstract_batch(batch.form.fields, batch.batch * units, self._layout)
-        compiled = compile_step(step, self._abstract, rows, self._layout)
+        lowered = lower_step(step, self._abstract, rows, self._layout)
+        self.hash = self.hash or program_hash(lowered)
+        with active(self._layout):
+            compiled = lowered.compile()
         self.memory = memory_of(compiled, self._abstract, rows)
         return compiled
+
+
+def program_hash(lowered: jax.stages.Lowered) -> str:
+    """A hash of a program before XLA compiles it: its StableHLO text, without where in the code it is from."""
+    return hashlib.sha256(lowered.as_text(debug_info=False).encode()).hexdigest()

@@ -21,6 +21,7 @@ from data.spec import build, describe, difference
 from train.continuation import Refused, changes
 from train.experiment import Experiment
 from train.saved_steps import steps_saved
+from train.startup import is_deterministic
 
 PACKAGES = (
     "espalier", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-cpu", "tensorflow",
@@ -44,6 +45,8 @@ class RunDirectory:
         self.checkpoints = whole / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
         self.profile = self.path / "profile"
+        self.incidents = self.path / "incidents.jsonl"
+        self.fingerprint = self.path / "fingerprint.json"
         self.samples = self.path / "samples.txt"
         self.data = self.path / "data"
         self.data_card = self.path / "data_card.html"
@@ -136,6 +139,7 @@ def environment(command: Sequence[str]) -> dict[str, Any]:
         "processes": jax.process_count(),
         "packages": versions,
         "code": code_version(),
+        "deterministic": is_deterministic(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
 

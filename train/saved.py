@@ -13,13 +13,11 @@ import orbax.checkpoint as ocp
 
 from data.spec import build
 from sharding.placement import Layout, Placement
-from train.checkpoint import check_format
 from train.digest import digest
 from train.experiment import Experiment
+from train.formats import NOTE, STATE, as_stored, cast, digests_in, parts_of
 from train.run_directory import RunDirectory
 from train.state import keys
-
-_STATE, _NOTE = "state", "note"
 
 
 class Unfit(ValueError):
@@ -44,7 +42,7 @@ class SavedRun:
         self.run = run
         self._manager = ocp.CheckpointManager(
             run.checkpoints,
-            item_names=(_STATE, _NOTE),
+            item_names=(STATE, NOTE),
             options=ocp.CheckpointManagerOptions(read_only=True, create=False),
         )
 
@@ -61,12 +59,12 @@ class SavedRun:
 
     def hash(self, step: int, field: str = "weights") -> str:
         """A hash of one field of the state, as it was saved."""
-        return hash_of(self._note(step)["digest"][field])
+        return hash_of(self._digests(step, self._note(step))[field])
 
     def shapes(self, step: int) -> dict[tuple[str, ...], jax.ShapeDtypeStruct]:
         """The weights of a step as they were saved, by path."""
         with ocp.PyTreeCheckpointer() as reader:
-            found = reader.metadata(self.run.checkpoints / str(step) / _STATE).item_metadata.tree["weights"]
+            found = reader.metadata(self.run.checkpoints / str(step) / STATE).item_metadata.tree["weights"]
         return {
             keys(path): jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for path, leaf in jax.tree.leaves_with_path(found)
         }
@@ -81,22 +79,24 @@ class SavedRun:
 
         Raises ValueError if they are not what was saved, or cannot be read.
         """
-        digests = self._note(step)["digest"]
+        note = self._note(step)
+        digests = self._digests(step, note)
+        stored = {field: as_stored(note, field, tree) for field, tree in wanted.items()}
         read = self._manager.restore(
             step,
             args=ocp.args.Composite(
                 state=ocp.args.PyTreeRestore(
-                    item=dict(wanted),
-                    restore_args=ocp.checkpoint_utils.construct_restore_args(dict(wanted)),
+                    item=stored,
+                    restore_args=ocp.checkpoint_utils.construct_restore_args(stored),
                     partial_restore=True,
                 )
             ),
-        )[_STATE]
+        )[STATE]
         found = jax.jit(digest)(read)
         for field in wanted:
             if [int(part) for part in jax.tree.leaves(found[field])] != digests[field]:
                 raise ValueError(f"{self.run.checkpoints / str(step)}: its {field} are not those that were saved")
-        return read
+        return cast(read, dict(wanted))
 
     def whole(self, log: Callable[[str], None], read: Callable[[int], Any]) -> Any:
         """What `read` makes of the newest step that it can read; those passed over are told.
@@ -113,9 +113,12 @@ class SavedRun:
                 log(f"checkpoint: {self.run.checkpoints / str(step)} cannot be used ({reason})")
         raise ValueError(f"none of the {len(self.steps)} checkpoints in {self.run.checkpoints} can be read")
 
+    def _digests(self, step: int, note: Mapping[str, Any]) -> dict[str, list[int]]:
+        return digests_in(note, len(self.shapes(step)))
+
     def _note(self, step: int) -> dict[str, Any]:
-        note = self._manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore()))[_NOTE]
-        check_format(note)
+        note = self._manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore()))[NOTE]
+        parts_of(note)
         return note
 
 

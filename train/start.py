@@ -50,21 +50,31 @@ class Site:
     @property
     def abstract(self) -> TrainState:
         """The state as shapes with shardings."""
-        return abstract_state(self.blueprint, self.optimizer, self.layout, self.experiment.objective)
+        chosen = self.experiment
+        return abstract_state(self.blueprint, self.optimizer, self.layout, chosen.objective, chosen.safety)
+
+    def begun(self, restored: TrainState | None) -> "Begun":
+        """What a run goes on from: the state of its own checkpoint if there is one, or where the experiment begins."""
+        if restored is None:
+            return self.experiment.start.begin(self)
+        if restored.step:
+            self.say(f"resume: step {int(restored.step)} of {self.experiment.steps}")
+        return Begun(restored, {})
 
     def with_weights(self, weights: Any) -> TrainState:
         """The state of a run that begins with these weights: step 0, the data from their beginning."""
 
         def start(weights: Any) -> tuple[Any, ...]:
             zero = jnp.zeros((), jnp.int32)
-            return zero, zero, self.optimizer.init(weights), self.experiment.objective.start()
+            chosen = self.experiment
+            return zero, zero, self.optimizer.init(weights), chosen.objective.start(), chosen.safety.start()
 
         whole = self.abstract
-        wanted = (whole.step, whole.position, whole.optimizer, whole.objective)
+        wanted = (whole.step, whole.position, whole.optimizer, whole.objective, whole.guard)
         with active(self.layout):
             place = jax.tree.map(lambda leaf: leaf.sharding, wanted)
-            step, position, kept, weighing = jax.jit(start, out_shardings=place)(weights)
-        return TrainState(step, position, weights, kept, weighing)
+            step, position, kept, weighing, guard = jax.jit(start, out_shardings=place)(weights)
+        return TrainState(step, position, weights, kept, weighing, guard)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +109,8 @@ class Scratch(Start):
     def begin(self, site: Site) -> Begun:
         """A fresh state, the same on any layout."""
         chosen = site.experiment
-        return Begun(fresh_state(site.blueprint, site.optimizer, site.layout, chosen.seed, chosen.objective), {})
+        parts = (chosen.seed, chosen.objective, chosen.safety)
+        return Begun(fresh_state(site.blueprint, site.optimizer, site.layout, *parts), {})
 
 
 @dataclasses.dataclass(frozen=True)

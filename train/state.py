@@ -14,6 +14,7 @@ from model.transformer import DecoderLM, TransformerConfig
 from sharding.axes import active
 from sharding.placement import Layout
 from train.objective import Objective
+from train.safety import Safety, Unguarded
 from train.statistic import Statistic
 from train.weights import Weight
 
@@ -27,6 +28,7 @@ class TrainState(NamedTuple):
       weights: nested dictionary of arrays.
       optimizer: what optax keeps.
       objective: what the objective keeps from step to step; {} for most.
+      guard: what is remembered of bad steps; see `train.safety`.
     """
 
     step: Int[Array, ""]
@@ -34,6 +36,7 @@ class TrainState(NamedTuple):
     weights: Any
     optimizer: Any
     objective: Any
+    guard: Any = {}
 
 
 class Blueprint:
@@ -111,19 +114,26 @@ def keys(path: tuple[Any, ...]) -> tuple[str, ...]:
 
 
 def abstract_state(
-    blueprint: Blueprint, optimizer: optax.GradientTransformation, layout: Layout, objective: Objective | None = None
+    blueprint: Blueprint,
+    optimizer: optax.GradientTransformation,
+    layout: Layout,
+    objective: Objective | None = None,
+    safety: Safety = Safety(Unguarded()),
 ) -> TrainState:
     """The state as shapes with shardings.
 
     What the optimizer keeps in the shape of a weight, under its path, lies where the weight lies; a `Statistic` where
-    its axes do; all else, and what `objective` keeps, whole on every device. Without an objective nothing is kept.
+    its axes do; all else, and what `objective` and `safety` keep, whole on every device. Without those two nothing of
+    theirs is kept.
     """
     shardings = blueprint.shardings(layout)
     kept = placed(jax.eval_shape(optimizer.init, blueprint.shapes), blueprint.shapes, shardings, layout)
     count = jax.ShapeDtypeStruct((), jnp.int32, sharding=layout.replicated)
     weighing = {} if objective is None else jax.eval_shape(objective.start)
-    weighing = jax.tree.map(lambda leaf: _placed(leaf, layout.replicated), weighing)
-    return TrainState(count, count, jax.tree.map(_placed, blueprint.shapes, shardings), kept, weighing)
+    weighing, guard = jax.tree.map(
+        lambda leaf: _placed(leaf, layout.replicated), (weighing, jax.eval_shape(safety.start))
+    )
+    return TrainState(count, count, jax.tree.map(_placed, blueprint.shapes, shardings), kept, weighing, guard)
 
 
 def fresh_state(
@@ -132,15 +142,18 @@ def fresh_state(
     layout: Layout,
     seed: int,
     objective: Objective | None = None,
+    safety: Safety = Safety(Unguarded()),
 ) -> TrainState:
     """The state before the first step, made in place on the devices; the same on any layout."""
 
     def make(key: Array) -> TrainState:
         weights = blueprint.weights(key)
         zero = jnp.zeros((), jnp.int32)
-        return TrainState(zero, zero, weights, optimizer.init(weights), {} if objective is None else objective.start())
+        weighing = {} if objective is None else objective.start()
+        return TrainState(zero, zero, weights, optimizer.init(weights), weighing, safety.start())
 
-    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract_state(blueprint, optimizer, layout, objective))
+    abstract = abstract_state(blueprint, optimizer, layout, objective, safety)
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
     with active(layout):
         return jax.jit(make, out_shardings=shardings)(jax.random.key(seed))
 

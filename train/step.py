@@ -11,9 +11,10 @@ from jaxtyping import Array
 from sharding.axes import active
 from sharding.placement import Layout
 from train.balance import balanced, router_metrics
-from train.digest import digest
+from train.digest import batch_digest
 from train.objective import Batch, Objective, Sums
 from train.probe import Probe, Seen
+from train.safety import Safety, Unguarded, chosen
 from train.state import Blueprint, TrainState
 
 Metrics = dict[str, Array]
@@ -30,11 +31,13 @@ def make_step(
     accumulate: int = 1,
     units: int = 1,
     probes: Sequence[Probe] = (),
+    safety: Safety = Safety(Unguarded()),
 ) -> Step:
     """The training step. Randomness is a function of (seed, step) alone; data move on by `units`.
 
     The loss is the mean over the batch's tokens, however it is cut into `accumulate` micro-batches. What routers
-    add to it is taken over each micro-batch; the biases that they are balanced by move by the whole batch.
+    add to it is taken over each micro-batch; the biases that they are balanced by move by the whole batch. A step
+    that `safety` finds bad moves step and position, and nothing else.
     """
     noisy = blueprint.config.noisy
     table = blueprint.table if probes else None
@@ -74,18 +77,21 @@ def make_step(
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         gradients, total, noise = averaged(state.weights, objective.weighed(batch, state.objective), key)
-        count = _count(total)
+        count, norm = _count(total), optax.global_norm(gradients)
+        good, guard = safety.judged(state.guard, state.step, state.position, units, total.loss / count, norm)
         updates, kept = optimizer.update(gradients, state.optimizer, state.weights)
         figures = {name: value / batch["weights"].size for name, value in total.figures.items()}
         metrics = {
             "train/loss": total.nll / count,
             "train/objective": total.loss / count,
-            "train/grad_norm": optax.global_norm(gradients),
-            "train/learning_rate": jnp.asarray(schedule(state.step), jnp.float32),
+            "train/grad_norm": norm,
+            # Of the next update: a bad step makes none.
+            "train/learning_rate": jnp.asarray(schedule(state.step - state.guard.get("skipped", 0)), jnp.float32),
             "train/tokens": total.weight,
             # Which batch this was: two runs that should have seen the same can be told apart.
-            "train/batch": digest(batch["targets"]),
+            "train/batch": batch_digest(batch),
             **router_metrics(figures),
+            **safety.metrics(guard),
         }
         seen = Seen(table, state.weights, gradients, updates, batch, total, noise[0], noise[1])
         for probe in probes:
@@ -94,8 +100,11 @@ def make_step(
         if figures:
             weights = balanced(weights, figures, blueprint.config)
         weighing = objective.moved(state.objective, batch, total)
+        # A weighing that a bad step would have moved is told as it stays.
+        after, before = (weights, kept, weighing), (state.weights, state.optimizer, state.objective)
+        weights, kept, weighing = chosen(good, after, before)
         metrics |= objective.told(weighing)
-        return TrainState(state.step + 1, state.position + units, weights, kept, weighing), metrics
+        return TrainState(state.step + 1, state.position + units, weights, kept, weighing, guard), metrics
 
     return step
 
@@ -105,11 +114,17 @@ def _count(total: Sums) -> Array:
     return jnp.maximum(total.weight, 1e-30)
 
 
+def lower_step(step: Step, state: TrainState, batch: Any, layout: Layout) -> jax.stages.Lowered:
+    """A step's program for shapes with shardings; `state` is donated, and comes back where it was."""
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
+    with active(layout):
+        return jax.jit(step, out_shardings=(shardings, layout.replicated), donate_argnums=0).lower(state, batch)
+
+
 def compile_step(
     step: Step, state: TrainState, batch: Any, layout: Layout, options: dict[str, Any] | None = None
 ) -> jax.stages.Compiled:
-    """Compiles a step for shapes with shardings; `state` is donated, and comes back where it was."""
-    shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
+    """The program of `lower_step`, compiled."""
+    lowered = lower_step(step, state, batch, layout)
     with active(layout):
-        lowered = jax.jit(step, out_shardings=(shardings, layout.replicated), donate_argnums=0).lower(state, batch)
         return lowered.compile(compiler_options=options)

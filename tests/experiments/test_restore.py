@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from data.console import UsageError
@@ -18,10 +19,12 @@ from experiments.restore import open_run, restore
 from model.transformer import TransformerConfig
 from sharding.placements import FullySharded
 from train.checkpoint import Checkpoints
+from train.digest import digest
 from train.evaluation import Evaluator
 from train.load import config_names, load_experiment
 from train.loop import train
 from train.optimizers import AdamW, Averaged, Grouped, Lion, Optimizer, Rounded, Rule, ScheduleFreeAdamW
+from train.retention import Keep
 from train.run_directory import RunDirectory
 from train.state import Blueprint, TrainState, abstract_state
 
@@ -44,8 +47,8 @@ def test_the_weights_are_those_that_training_restores(trained) -> None:
     experiment, layout = trained.experiment, trained.experiment.placement.on()
     blueprint = Blueprint(experiment.model)
     optimizer = experiment.optimizer.transform(experiment.schedule.over(experiment.steps), blueprint.table)
-    state = Checkpoints(open_run(trained.path).run.checkpoints, 2).restore(
-        abstract_state(blueprint, optimizer, layout)
+    state = Checkpoints(open_run(trained.path).run.checkpoints, Keep()).restore(
+        abstract_state(blueprint, optimizer, layout, experiment.objective, experiment.safety)
     )
     assert state is not None
     opened = open_run(trained.path)
@@ -121,7 +124,7 @@ def test_another_format_is_refused_by_its_number(copy) -> None:
     said: list[str] = []
     with pytest.raises(ValueError, match="none of the 2 checkpoints"):
         open_run(copy, log=said.append)
-    assert all("it has format 1, and this version reads 3" in line for line in said) and len(said) == 2
+    assert all("it has format 1, and this version reads formats 2, 3, 4" in line for line in said) and len(said) == 2
 
 
 def test_numbers_other_than_those_saved_are_noticed(copy) -> None:
@@ -192,3 +195,17 @@ def test_a_run_is_evaluated_by_what_is_opened(trained, tmp_path) -> None:
         )
     )
     assert evaluator(learning.weights)["eval/loss"] != pytest.approx(metrics["eval/loss"], rel=1e-4)
+
+
+def test_weights_of_format_2_are_read(trained, copy) -> None:
+    """Its note has one list of digests, and what came later is not in its state."""
+    shutil.rmtree(copy / "checkpoints")
+    state = ocp.StandardCheckpointer().restore(trained.path / "checkpoints" / "4" / "state")
+    kept = {part: state[part] for part in ("step", "weights", "optimizer")}
+    numbers = [int(leaf) for part in kept.values() for leaf in jax.tree.leaves(digest(part))]
+    with ocp.CheckpointManager(copy / "checkpoints", item_names=("state", "note")) as manager:
+        note = {"format": 2, "digest": numbers}
+        manager.save(4, args=ocp.args.Composite(state=ocp.args.StandardSave(kept), note=ocp.args.JsonSave(note)))
+    opened = open_run(copy)
+    assert opened.step == 4
+    jax.tree.map(np.testing.assert_array_equal, opened.weights, open_run(trained.path).weights)

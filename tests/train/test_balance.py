@@ -20,6 +20,7 @@ from model.transformer import TransformerConfig
 from train.balance import balanced, router_metrics
 from train.objective import CausalLM
 from train.optimizers import AdamW
+from train.safety import Safety, Unguarded
 from train.state import Blueprint, TrainState
 from train.step import make_step
 
@@ -50,13 +51,16 @@ def batch(rows: int = 32, ragged: bool = False) -> dict[str, np.ndarray]:
 
 
 @functools.cache
-def stepper(balance: Balance, accumulate: int = 1, z_loss: float = 0.0) -> tuple[Any, TrainState]:
+def stepper(
+    balance: Balance, accumulate: int = 1, z_loss: float = 0.0, safety: Safety = Safety(Unguarded())
+) -> tuple[Any, TrainState]:
     blueprint = Blueprint(decoder(balance, z_loss))
     rate = optax.constant_schedule(0.02)
     optimizer = AdamW(decay=0.5).transform(rate, blueprint.table)
-    step = make_step(blueprint, CausalLM(), optimizer, rate, seed=0, accumulate=accumulate)
+    step = make_step(blueprint, CausalLM(), optimizer, rate, seed=0, accumulate=accumulate, safety=safety)
     weights = jax.jit(blueprint.weights, compiler_options=QUICK)(jax.random.key(1))
-    state = TrainState(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32), weights, optimizer.init(weights), {})
+    zero = jnp.zeros((), jnp.int32)
+    state = TrainState(zero, zero, weights, optimizer.init(weights), {}, safety.start())
     return jax.jit(step, compiler_options=QUICK), state
 
 
@@ -142,3 +146,12 @@ def test_a_model_learns_and_biases_even_out_its_load() -> None:
         losses[balance], loads[balance] = np.mean(history[-6:], axis=0)
     assert all(loss < 0.5 * np.log(VOCAB) for loss in losses.values())
     assert loads[BalanceBias(RATE)] - 1 < 0.5 * (loads[Unbalanced()] - 1)
+
+
+def test_biases_stay_in_a_step_that_is_skipped() -> None:
+    step, state = stepper(BalanceBias(RATE), safety=Safety())
+    data = batch()
+    after, metrics = step(state, data | {"weights": np.full_like(data["weights"], np.nan)})
+    assert metrics["train/skipped"] == 1
+    jax.tree.map(np.testing.assert_array_equal, after.weights, state.weights)
+    assert not np.array_equal(bias_of(step(after, data)[0]), bias_of(state))

@@ -29,7 +29,8 @@ def test_begin_writes_config_difference_and_environment(tmp_path: Path, experime
     run.begin(changed, experiment, ["python", "-m", "train"])
     assert json.loads((tmp_path / "config.json").read_text())["steps"] == 7
     assert "  steps: 2000 -> 7" in (tmp_path / "config_diff.txt").read_text()
-    assert json.loads((tmp_path / "environment.json").read_text())["command"] == ["python", "-m", "train"]
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    assert environment["command"] == ["python", "-m", "train"] and environment["deterministic"] is False
     assert run.experiment() == changed
 
 

@@ -48,7 +48,7 @@ class Occasions:
     def start(self, at: int, state: TrainState) -> None:
         """Tells the hooks that steps are about to begin."""
         for hook in self._experiment.hooks:
-            hook.at_start(self._moment(at, state))
+            hook.at_start(self._moment(at, state, {}))
 
     def begin(self, at: int, state: TrainState, record: Mapping[str, Any]) -> None:
         """Evaluates what a run has taken from elsewhere before it learns, and records where that was from."""

@@ -1,4 +1,4 @@
-"""The models that are timed: nanoGPT's architecture in three sizes."""
+"""The models that are timed: nanoGPT's architecture in three sizes, and GPT-2 of 124M weights at its whole context."""
 
 import dataclasses
 
@@ -37,4 +37,5 @@ SHAPES = (
     Shape("4x128", layers=4, embed=128, heads=4, context=64, batch=12, vocab=65, steps=20),
     Shape("6x384", layers=6, embed=384, heads=6, context=256, batch=8, vocab=65, steps=2),
     Shape("12x768", layers=12, embed=768, heads=12, context=512, batch=1, vocab=8192, steps=1),
+    Shape("gpt2", layers=12, embed=768, heads=12, context=1024, batch=1, vocab=50_304, steps=1),
 )

@@ -1,4 +1,4 @@
-"""The peer of the training benchmark: the same model and step in eager PyTorch.
+"""The peer of the training benchmark: the same model and step in PyTorch, eager or through `torch.compile`.
 
 GPT-2 as nanoGPT writes it, with pre-LayerNorm, no biases, learned positions, tied embeddings and no
 dropout; AdamW that decays matrices only; gradients clipped to a global norm of 1.
@@ -76,17 +76,18 @@ def main() -> None:
     """Builds the model and serves its step."""
     settings = json.loads(sys.argv[1])
     torch.set_num_threads(settings.pop("threads"))
-    fused = settings.pop("fused")
+    fused, compiled = settings.pop("fused"), settings.pop("compiled")
     torch.manual_seed(0)
     shape = Shape(**settings)
     model = GPT(shape)
     optimizer = optimizer_of(model, fused)
+    forward = torch.compile(model) if compiled else model
     ids = torch.randint(shape.vocab, (shape.batch, shape.context + 1))
 
     def run(steps: int) -> float:
         began = time.perf_counter()
         for _ in range(steps):
-            logits = model(ids[:, :-1])
+            logits = forward(ids[:, :-1])
             loss = functional.cross_entropy(logits.view(-1, shape.vocab), ids[:, 1:].reshape(-1))
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

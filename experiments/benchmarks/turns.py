@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -41,6 +42,12 @@ class Side:
         self._process.stdin.flush()
         return float(self._answer())
 
+    def peak(self) -> int:
+        """Bytes that the process has held at the most."""
+        self._process.stdin.write("peak\n")
+        self._process.stdin.flush()
+        return int(self._answer())
+
     def _answer(self) -> str:
         for line in self._process.stdout:
             if line.startswith("> "):
@@ -53,4 +60,10 @@ def serve(run: Callable[[int], float]) -> None:
     run(2)
     print("> ready", flush=True)
     for line in sys.stdin:
-        print(f"> {run(int(line))}", flush=True)
+        told = _peak() if line.strip() == "peak" else run(int(line))
+        print(f"> {told}", flush=True)
+
+
+def _peak() -> int:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

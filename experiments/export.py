@@ -50,14 +50,18 @@ def export_run(opened: "OpenRun", target: Path, family: "Family | None" = None) 
     """
     import numpy as np
 
+    from model.config import TransformerConfig
     from model.families.registry import expressed, family_for
     from model.families.transfer import export, tensors_from
     from model.families.whole import writing_directory
 
+    if not isinstance(opened.experiment.model, TransformerConfig):
+        kind = type(opened.experiment.model).__name__
+        raise ValueError(f"the model of {opened.run.path} is a {kind}; of runs, decoders alone are exported")
+    _, read = tensors_from(opened.decoder())
     config = one_document(opened.experiment.model)
     family = family_for(config) if family is None else family
     values = _completed(expressed(family, config), opened)
-    _, read = tensors_from(opened.model())
     formats = np.dtype(config.precision.weights_dtype)
     with writing_directory(target) as temporary:
         export(family, config, read, lambda name: formats, temporary, values)

@@ -53,7 +53,7 @@ def continue_prompts(
     encoded = _encoded(opened, prompts)
     with active(opened.layout):
         made = generate(
-            opened.model(), encoded, new_tokens=new_tokens, sampler=sampler, seed=seed, stop=tokenizer.separator
+            opened.decoder(), encoded, new_tokens=new_tokens, sampler=sampler, seed=seed, stop=tokenizer.separator
         )
     return [continuation(tokenizer, prompt, new) for prompt, new in zip(encoded, made, strict=True)]
 
@@ -69,7 +69,7 @@ def speed(opened: "OpenRun", prompts: Sequence[str], new_tokens: int, sampler: "
     from model.decoding import generate
     from sharding.axes import active
 
-    encoded, model = _encoded(opened, prompts), opened.model()
+    encoded, model = _encoded(opened, prompts), opened.decoder()
 
     def seconds(tokens: int) -> float:
         times = []

@@ -66,11 +66,11 @@ class Record:
 
     def weights(self) -> int | None:
         """Number of weights of the model; None if the config names types that are not known here."""
-        from model.transformer import TransformerConfig
+        from model.spec import ModelSpec
         from train.state import Blueprint
 
         try:
-            return Blueprint(build(self.config["model"], TransformerConfig)).count()
+            return Blueprint(build(self.config["model"], ModelSpec)).count()
         except (KeyError, TypeError, ValueError):
             return None
 

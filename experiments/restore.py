@@ -13,6 +13,9 @@ from etils import epath
 from data.console import UsageError, nearest
 from data.prepared import Prepared
 from data.spec import build
+from model.config import TransformerConfig
+from model.multi_token import MultiTokenConfig
+from model.spec import ModelSpec
 from model.transformer import DecoderLM
 from sharding.placement import Layout, Placement
 from sharding.placements import DataParallel
@@ -46,14 +49,25 @@ class OpenRun:
     weights: Any
     step: int
 
-    def model(self) -> DecoderLM:
+    def model(self) -> Any:
         """The model with the weights."""
         return self.blueprint.model(self.weights)
+
+    def decoder(self) -> DecoderLM:
+        """The model, where it is a decoder alone. Raises ValueError for another kind."""
+        check_decoder(self.experiment.model, f"the model of {self.run.path}")
+        return self.model()
+
+
+def check_decoder(spec: ModelSpec, whose: str) -> None:
+    """Raises ValueError for a model that does not continue texts."""
+    if not isinstance(spec, TransformerConfig | MultiTokenConfig):
+        raise ValueError(f"{whose} is a {type(spec).__name__}; this takes a decoder")
 
 
 def restore(
     directory: epath.PathLike, placement: Placement | None = None, log: Callable[[str], None] = print
-) -> tuple[Experiment, Prepared, DecoderLM]:
+) -> tuple[Experiment, Prepared, Any]:
     """The experiment of a run, its data and its model; see `open_run`."""
     opened = open_run(directory, placement, log)
     return opened.experiment, opened.prepared, opened.model()

@@ -15,6 +15,7 @@ from model.positions import Positions
 from sharding.axes import active
 from sharding.hosts import is_lead
 from sharding.placement import Layout
+from train.experiment import Experiment
 from train.hooks import Hook, Moment
 
 # Of a validation document, or of a prompt too long for the position encoding.
@@ -50,6 +51,12 @@ class Samples(Hook):
     def sampler(self) -> Sampler:
         """How tokens are chosen."""
         return sampler(self.temperature, self.top_k, self.top_p)
+
+    def check(self, experiment: Experiment) -> None:
+        """Raises ValueError for a model that does not continue texts."""
+        from experiments.restore import check_decoder
+
+        check_decoder(experiment.model, "hooks: Samples is asked for, and model")
 
     def at_end(self, moment: Moment) -> None:
         """Samples on all processes; the lead writes."""

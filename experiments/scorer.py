@@ -66,7 +66,7 @@ class _RunScore:
     def __init__(self, opened: "OpenRun", rows: int) -> None:
         import jax
 
-        from train.objective import cross_entropy
+        from train.cross_entropy import cross_entropy
 
         self._opened = opened
         ways = opened.experiment.placement.batch_divisor(opened.layout.mesh.size)

@@ -210,12 +210,14 @@ def within_row(mask: Mask, step: Step) -> Visibility:
     """Who sees whom in a row."""
     # Masks go by the index in the row; positions may start again in each packed document.
     index = jnp.arange(step.position.shape[1])[None]
-    places = Places(index, step.segment)
+    prefix = step.prefix if mask.prefixed() else None
+    places = Places(index, step.segment, prefix)
     if step.length is None or not looks_ahead(mask):
-        return Visibility(mask, places, places, plain=True)
+        # Which keys a prefix adds no map of blocks knows.
+        return Visibility(mask, places, places, plain=prefix is None)
     index = jnp.broadcast_to(index, step.position.shape)
-    real = Places(jnp.where(index < step.length[:, None], index, -1), step.segment)
-    return Visibility(mask & _Filled(), Places(index, step.segment), real, plain=False)
+    real = places._replace(index=jnp.where(index < step.length[:, None], index, -1))
+    return Visibility(mask & _Filled(), places._replace(index=index), real, plain=False)
 
 
 @functools.cache

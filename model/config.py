@@ -5,6 +5,8 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+from flax import nnx
+
 from model import attention, latent_attention, moe  # noqa: F401 - specs are found by name among those imported
 from model.feedforward import FeedForward, FeedForwardPlan
 from model.mixing import Mixing, MixingPlan
@@ -15,6 +17,7 @@ from model.positions import Positions
 from model.precision import Precision
 from model.remat import POLICIES
 from model.residual import PreNorm, Residual
+from model.spec import ModelSpec
 from model.stochastic_depth import StochasticDepth  # noqa: F401 - as above
 
 
@@ -77,7 +80,7 @@ class BlockSpec:
 
 
 @dataclasses.dataclass(frozen=True)
-class TransformerConfig:
+class TransformerConfig(ModelSpec):
     """A stack of blocks between an embedding and logits.
 
     Attributes:
@@ -123,6 +126,12 @@ class TransformerConfig:
         for mixing in self.mixings:
             mixing.check(self.embed)
         self.parametrization.check(self.residual.additive)
+
+    def build(self, rngs: nnx.Rngs) -> nnx.Module:
+        """A decoder."""
+        from model.transformer import DecoderLM
+
+        return DecoderLM(self, rngs)
 
     @staticmethod
     def renewed(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,7 +182,7 @@ class TransformerConfig:
         shares = [_skipped(layers.attention, sequence, block) for layers in self.blocks]
         return sum(shares) / len(shares)
 
-    def flops_per_token(self, sequence: int) -> float:
+    def flops_per_token(self, sequence: int, target: int = 0) -> float:
         """Model FLOPs to train on one token: 6 a matmul weight, and 6 a multiplication in attention.
 
         The rule of PaLM (Chowdhery 2022, appendix B), with each masked-out key left out, so that causal

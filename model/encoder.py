@@ -14,6 +14,7 @@ from model.norms import Norm, RMSNorm
 from model.parameters import filled, normal
 from model.parametrization import Rule
 from model.positions import default_positions
+from model.spec import Batch, Hidden, OfStacks
 from model.transformer import Outputs, Transformer, routing_of
 from sharding.axes import BATCH, EMBED, SEQ, VOCAB, constrain
 
@@ -43,7 +44,7 @@ class Encoder(Transformer):
 
 
 @dataclasses.dataclass(frozen=True)
-class MaskedLMConfig:
+class MaskedLMConfig(OfStacks):
     """An encoder with a head that tells masked tokens (Devlin 2018, section 3.1).
 
     Attributes:
@@ -64,10 +65,20 @@ class MaskedLMConfig:
         """Number of blocks."""
         return self.encoder.layers
 
+    both_ways = True
+
     @property
-    def noisy(self) -> bool:
-        """Whether training drops anything at random."""
-        return self.encoder.noisy
+    def stacks(self) -> tuple[TransformerConfig, ...]:
+        """The encoder."""
+        return (self.encoder,)
+
+    def build(self, rngs: nnx.Rngs) -> nnx.Module:
+        """The encoder and its head."""
+        return MaskedLM(self, rngs)
+
+    def flops_per_token(self, sequence: int, target: int = 0) -> float:
+        """Those of the encoder and of the head's own layer."""
+        return self.encoder.flops_per_token(sequence) + 6.0 * self.encoder.embed**2
 
     def rule(self, path: tuple[str, ...], axes: tuple[str, ...]) -> Rule:
         """How the weight at `path`, with these logical axes, starts and learns."""
@@ -114,10 +125,21 @@ class MaskedLM(Encoder):
         """Logits, and what routed layers add to the loss and tell of themselves."""
         step = Step(default_positions(tokens) if positions is None else positions, segments)
         x, results = self.read(tokens, step, dropout_key, types)
+        return Outputs(self.logits(x), *routing_of(results))
+
+    def hidden(self, batch: Batch, dropout_key: Array | None = None) -> Hidden:
+        """The stream after the last block, of the fields `inputs`, `positions` and `segment_ids`."""
+        tokens, positions = batch["inputs"], batch.get("positions")
+        step = Step(default_positions(tokens) if positions is None else positions, batch.get("segment_ids"))
+        x, results = self.read(tokens, step, dropout_key)
+        return Hidden(x, *routing_of(results))
+
+    def logits(self, x: Float[Array, "batch seq embed"]) -> Float[Array, "batch seq vocab"]:
+        """Logits, float32, of a stream after the last block."""
         x = shifted(linear(self.normalised(x), self.head_weight[...]), self.head_bias)
         x = self.head_norm(ACTIVATIONS[self.head.activation](x))
         weight = self.embedding[...].T if self.unembedding is None else self.unembedding[...]
         scale = self.config.parametrization.logits(self.config.embed)
         x = x if scale == 1 else x * jnp.asarray(scale, x.dtype)
         logits = linear(x, weight, jnp.float32) + self.logits_bias[...].astype(jnp.float32)
-        return Outputs(constrain(logits, BATCH, SEQ, VOCAB), *routing_of(results))
+        return constrain(logits, BATCH, SEQ, VOCAB)

@@ -14,11 +14,12 @@ from model.encoder import Encoder
 from model.mixing import Memory
 from model.observation import apart, pass_on
 from model.parametrization import Rule
+from model.spec import Batch, Hidden, OfStacks
 from model.transformer import DecoderLM, Outputs
 
 
 @dataclasses.dataclass(frozen=True)
-class EncoderDecoderConfig:
+class EncoderDecoderConfig(OfStacks):
     """An encoder, and a decoder each of whose blocks reads it.
 
     Attributes:
@@ -40,10 +41,29 @@ class EncoderDecoderConfig:
                 raise ValueError(f"encoder.{field} is {one} and decoder.{field} is {other}; they have to be the same")
         self.cross.check(self.decoder.embed)
 
+    reads = frozenset({"source", "source_segment_ids"})
+
     @property
-    def noisy(self) -> bool:
-        """Whether training drops anything at random."""
-        return self.encoder.noisy or self.decoder.noisy
+    def stacks(self) -> tuple[TransformerConfig, ...]:
+        """The encoder and the decoder."""
+        return self.encoder, self.decoder
+
+    def build(self, rngs: nnx.Rngs) -> nnx.Module:
+        """Both stacks."""
+        return EncoderDecoder(self, rngs)
+
+    def flops_per_token(self, sequence: int, target: int = 0) -> float:
+        """Of a source of `sequence` tokens and its target, over the tokens of the source.
+
+        Cross attention reads every token of the source; its keys and values are made of the source's.
+        """
+        target, embed, cross = target or sequence, self.decoder.embed, self.cross
+        keys = 2 * embed * cross.features(embed) * cross.key_heads
+        queries = cross.matmul_weights(embed) - keys
+        source = self.encoder.flops_per_token(sequence) - 6.0 * embed * self.encoder.vocab  # it has no logits
+        source += 6.0 * self.decoder.layers * keys
+        each = 6.0 * self.decoder.layers * (queries + sequence * cross.features_per_key(embed))
+        return source + (self.decoder.flops_per_token(target) + each) * target / sequence
 
     def rule(self, path: tuple[str, ...], axes: tuple[str, ...]) -> Rule:
         """How the weight at `path`, with these logical axes, starts and learns."""
@@ -85,11 +105,23 @@ class EncoderDecoder(nnx.Module):
         Segments tell packed pairs apart, and padding (0) from tokens (1 and up): a target token reads the
         source tokens of its own segment. Without them nothing is padding.
         """
-        keys = (None, None) if dropout_key is None else tuple(jax.random.split(dropout_key))
+        keys = _keys(dropout_key)
         with apart() as seen:
             memory = Memory(self.encoder(source, None, source_segments, keys[0]), source_segments)
         pass_on("encoder", seen)
         return self.decoder.outputs(target, None, target_segments, keys[1], memory)
+
+    def hidden(self, batch: Batch, dropout_key: Array | None = None) -> Hidden:
+        """The decoder's stream after its last block, of `source`, `source_segment_ids` and the decoder's own fields."""
+        keys, segments = _keys(dropout_key), batch["source_segment_ids"]
+        with apart() as seen:
+            memory = Memory(self.encoder(batch["source"], None, segments, keys[0]), segments)
+        pass_on("encoder", seen)
+        return self.decoder.hidden(batch, keys[1], memory)
+
+    def logits(self, x: Float[Array, "batch target embed"]) -> Float[Array, "batch target vocab"]:
+        """Logits, float32, of a stream after the decoder's last block."""
+        return self.decoder.logits(x)
 
     def prefill(
         self,
@@ -109,3 +141,7 @@ class EncoderDecoder(nnx.Module):
     ) -> tuple[Float[Array, "batch vocab"], Cache]:
         """Reads one more target token a row; see `DecoderLM.decode`."""
         return self.decoder.decode(token, position, cache)
+
+
+def _keys(dropout_key: Array | None) -> tuple[Array | None, Array | None]:
+    return (None, None) if dropout_key is None else tuple(jax.random.split(dropout_key))

@@ -58,6 +58,10 @@ class Mask(abc.ABC):
         """Whether segments matter."""
         return False
 
+    def prefixed(self) -> bool:
+        """Whether it matters which tokens a batch gives for all to see."""
+        return False
+
     def without_segments(self, instead: "Mask", negated: "Mask") -> "Mask":
         """The mask with `instead` where it asks for equal segments, and `negated` where that is under a `~`."""
         del instead, negated
@@ -153,6 +157,10 @@ class _Pair(Mask):
         """Whether they matter to either."""
         return self.left.segmented() or self.right.segmented()
 
+    def prefixed(self) -> bool:
+        """Whether it matters to either."""
+        return self.left.prefixed() or self.right.prefixed()
+
     def without_segments(self, instead: Mask, negated: Mask) -> Mask:
         """The same of both."""
         return type(self)(*(part.without_segments(instead, negated) for part in (self.left, self.right)))
@@ -219,6 +227,10 @@ class Not(Mask):
     def segmented(self) -> bool:
         """Whether they matter to the mask."""
         return self.mask.segmented()
+
+    def prefixed(self) -> bool:
+        """Whether it matters to the mask."""
+        return self.mask.prefixed()
 
     def without_segments(self, instead: Mask, negated: Mask) -> Mask:
         """The two change roles."""

@@ -18,10 +18,12 @@ AT_ONCE = 1 << 22
 
 
 class Places(NamedTuple):
-    """Where queries or keys stand: `index` in the row, and `segment` (None: one segment), both integers."""
+    """Where queries or keys stand: `index` in the row, `segment` (None: one segment), and `prefix`, above 0 for a token
+    that a batch gives for all to see (None: none is). All integers."""
 
     index: AnyArray
     segment: AnyArray | None = None
+    prefix: AnyArray | None = None
 
 
 class Stretch(NamedTuple):

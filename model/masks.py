@@ -26,6 +26,7 @@ __all__ = [
     "DilatedWindow",
     "Fixed",
     "Full",
+    "GivenPrefix",
     "Global",
     "Mask",
     "Not",
@@ -117,3 +118,32 @@ class Segments(Mask):
     def without_segments(self, instead: Mask, negated: Mask) -> Mask:
         """What is to stand here."""
         return instead
+
+
+@dataclasses.dataclass(frozen=True)
+class GivenPrefix(Mask):
+    """Keys that the batch gives for all of their row to see, its field `prefix` (T5, Raffel 2020, figure 4).
+
+    `Causal() | GivenPrefix()` is a prefix language model, `(Causal() | GivenPrefix()) & Segments()` one of packed
+    documents. A prompt that is continued is such a prefix; without the field there is none. Rows that have one are
+    computed densely. Costs are told as if there were none.
+    """
+
+    def allowed(self, query: Places, key: Places) -> AnyArray:
+        """True where the key is of the prefix."""
+        if key.prefix is None:
+            return ~Full().allowed(query, key)
+        return (key.prefix > 0) & (query.index == query.index)
+
+    def bounds(self, query: Stretch, key: Stretch) -> Bounds:
+        """Only the batch tells."""
+        everywhere = (query.first == query.first) & (key.first == key.first)
+        return Bounds(everywhere, ~everywhere)
+
+    def period(self) -> Period:
+        """Any shift, as far as is known without the batch."""
+        return Period(1)
+
+    def prefixed(self) -> bool:
+        """It is what prefixes are for."""
+        return True

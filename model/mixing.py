@@ -33,6 +33,7 @@ class Step(NamedTuple):
       cached: None, or the positions [batch, slots] that the cache held before this one token a row.
       length: None, or how many tokens of each row are real, the first ones; the others are not seen.
       memory: what cross attention reads; None without an encoder, and in a step that has it in the cache.
+      prefix: None, or above 0 for tokens that all of their row may see, where the mask says so.
     """
 
     position: Int[Array, "batch seq"]
@@ -40,6 +41,7 @@ class Step(NamedTuple):
     cached: Int[Array, "batch slots"] | None = None
     length: Int[Array, " batch"] | None = None
     memory: Memory | None = None
+    prefix: Int[Array, "batch seq"] | None = None
 
 
 # What a layer keeps of each token for later queries: arrays [batch, seq or slots, ...].

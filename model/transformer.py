@@ -14,6 +14,7 @@ from model.layers import embedding, linear
 from model.mixing import Memory, Step
 from model.parameters import filled, normal
 from model.positions import default_positions
+from model.spec import Batch, Hidden
 from model.stack import BlockResult, PositionWeights, Stack, drop
 from sharding.axes import BATCH, EMBED, SEQ, TYPES, VOCAB, constrain
 
@@ -134,6 +135,14 @@ class DecoderLM(Transformer):
         x, results = self.read(tokens, step, dropout_key)
         return Outputs(self.logits(x), *routing_of(results))
 
+    def hidden(self, batch: Batch, dropout_key: Array | None = None, memory: Memory | None = None) -> Hidden:
+        """The stream after the last block, of the fields `inputs`, `positions`, `segment_ids` and `prefix`."""
+        tokens, positions = batch["inputs"], batch.get("positions")
+        positions = default_positions(tokens) if positions is None else positions
+        step = Step(positions, batch.get("segment_ids"), memory=memory, prefix=batch.get("prefix"))
+        x, results = self.read(tokens, step, dropout_key)
+        return Hidden(x, *routing_of(results))
+
     def prefill(
         self,
         tokens: Int[Array, "batch seq"],
@@ -152,7 +161,8 @@ class DecoderLM(Transformer):
         Returns:
           The logits after each row's last real token, and a cache to decode from.
         """
-        step = Step(default_positions(tokens), length=lengths, memory=memory)
+        prompt = jnp.ones_like(tokens)
+        step = Step(default_positions(tokens), length=lengths, memory=memory, prefix=prompt)
         x, results = self.stream(self.embedded(tokens, step.position), step, keep=True)
         last = jnp.take_along_axis(x, (lengths - 1)[:, None, None], axis=1)
         return self.logits(last)[:, 0], self._filled(results, lengths, capacity)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from model.moe import MoE
-from model.transformer import TransformerConfig
+from model.spec import ModelSpec, OfStacks
 
 Figures = dict[str, Array]
 
@@ -24,12 +24,14 @@ def router_metrics(figures: Figures) -> dict[str, Float[Array, ""]]:
     return {f"train/router_{name}": jnp.concatenate(values).mean() for name, values in gathered.items()}
 
 
-def balanced(weights: Any, figures: Figures, config: TransformerConfig) -> Any:
+def balanced(weights: Any, figures: Figures, config: ModelSpec) -> Any:
     """Weights whose balance biases have moved by the loads that `figures` tell of (Wang 2024, algorithm 1)."""
-    blocks = dict(weights["blocks"])
+    if "decoder" in weights:
+        return {**weights, "decoder": balanced(weights["decoder"], figures, config)}
+    stack, blocks = config.stacks[-1] if isinstance(config, OfStacks) else config, dict(weights["blocks"])
     for key, load in figures.items():
         place, name = key.split("/")
-        spec = config.blocks[int(place)].feedforward
+        spec = stack.blocks[int(place)].feedforward
         if name == "load" and isinstance(spec, MoE) and spec.balance.has_bias:
             layer = blocks[place]["feedforward"]
             bias = spec.balance.moved(layer["balance_bias"], load)

@@ -9,9 +9,10 @@ from data.grouping import Grouping
 from data.packing import Packing, Windows
 from data.recipe import DataSpec
 from data.spec import NOT_SHOWN
-from data.targets import NextToken, Targets
+from data.targets import MaskedLM, NextToken, Targets
 from data.training import Format
-from model.transformer import TransformerConfig
+from model import encoder, encoder_decoder  # noqa: F401 - specs are found by name among those imported
+from model.spec import ModelSpec
 from sharding.placement import Placement
 from sharding.placements import DataParallel
 from train import (  # noqa: F401 - specs are found by name among those imported
@@ -22,13 +23,14 @@ from train import (  # noqa: F401 - specs are found by name among those imported
     forgetting,
     group_losses,
     group_weights,
+    multi_token,
     rewarming,
     stable_decay,
     wandb_board,
 )
 from train.batch_growth import BatchGrowth, Steady
 from train.hooks import Hook
-from train.objective import CausalLM, Objective
+from train.objective import CrossEntropy, Objective
 from train.optimizers import Optimizer
 from train.probes import noise_scale, norms  # noqa: F401 - specs are found by name among those imported
 from train.retention import Keep
@@ -136,13 +138,13 @@ class Experiment:
       parent: the experiment it was derived from; not part of what it says, only of how it is told.
     """
 
-    model: TransformerConfig
+    model: ModelSpec
     data: DataSpec
     batch: Batches
     optimizer: Optimizer
     schedule: Schedule
     steps: int
-    objective: Objective = CausalLM()
+    objective: Objective = CrossEntropy()
     placement: Placement = DataParallel()
     cadence: Cadence = Cadence()
     hooks: tuple[Hook, ...] = ()
@@ -156,6 +158,7 @@ class Experiment:
             raise ValueError(f"steps is {self.steps}; it is at least 1")
         # Built here for the errors: its phases may not fit in the run.
         self.schedule.over(self.steps)
+        self._check_targets()
         sequence, longest = self.batch.sequence, self.model.longest
         for mixing in self.model.mixings:
             if sequence < (reach := mixing.mask.retention().size) < math.inf:
@@ -171,6 +174,32 @@ class Experiment:
         # What a -1 in the mesh stands for is known only with the devices; `divided_by` checks the rest.
         fixed = math.prod(size for size in self.placement.mesh_shape().values() if size > 0)
         self.divided_by(self.placement.batch_divisor(fixed))
+
+    @property
+    def flops_per_token(self) -> float:
+        """Model FLOPs to train on one token of a row; see `ModelSpec.flops_per_token`."""
+        fields = self.batch.form.fields
+        target = fields["inputs"].shape[0] if "source" in fields else 0
+        return self.model.flops_per_token(self.batch.sequence, target)
+
+    def _check_targets(self) -> None:
+        """Raises ValueError if the model cannot read what the targets make."""
+        kind, targets, fields = type(self.model).__name__, self.batch.targets, self.batch.form.fields
+        for field in sorted(self.model.reads - fields.keys()):
+            raise ValueError(
+                f"batch.targets is {type(targets).__name__}, which gives no '{field}', and model is {kind}, which reads"
+                " one; an encoder-decoder takes SpanCorruption or UL2 with layout=EncoderDecoder()"
+            )
+        if "source" in fields and "source" not in self.model.reads:
+            raise ValueError(
+                f"batch.targets is {type(targets).__name__} for an encoder-decoder, and model is {kind}; "
+                "set layout=DecoderOnly() in the targets, or model to an EncoderDecoderConfig"
+            )
+        if isinstance(targets, MaskedLM) != self.model.both_ways:
+            raise ValueError(
+                f"batch.targets is {type(targets).__name__}, and model is {kind}; MaskedLM and MaskedLMConfig go with "
+                "each other alone"
+            )
 
     def divided_by(self, ways: int) -> None:
         """Raises ValueError if a micro-batch, or a batch of evaluation, cannot be split in `ways` ways."""

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from data.prepared import Prepared
-from model.transformer import DecoderLM
 
 if TYPE_CHECKING:
     from train.experiment import Experiment
@@ -32,7 +31,7 @@ class Moment:
     experiment: "Experiment"
     directory: "RunDirectory"
     prepared: Prepared
-    model: Callable[[], DecoderLM]
+    model: Callable[[], Any]
     step: int
     metrics: Mapping[str, Any]
     log: Callable[[str], None]

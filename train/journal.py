@@ -38,8 +38,7 @@ class Journal:
     ) -> None:
         self._log = MetricsLog(run, start, _writers(run, start, experiment)) if lead else None
         self._progress = Progress(start, experiment.steps, lead)
-        batch = experiment.batch
-        self._throughput = Throughput(batch.tokens, experiment.model.flops_per_token(batch.sequence))
+        self._throughput = Throughput(experiment.batch.tokens, experiment.flops_per_token)
         self._clock, self._told = clock, told
         self._pending: tuple[int, Mapping[str, jax.Array]] | None = None
         self._present: tuple[int, dict[str, float]] = start, {}

@@ -79,7 +79,7 @@ def train(
     schedule = experiment.schedule.over(experiment.steps)
     optimizer = experiment.optimizer.transform(schedule, blueprint.table)
     abstract = abstract_state(blueprint, optimizer, layout, experiment.objective, experiment.safety)
-    for line in blueprint.told(layout, batch.sequence):
+    for line in blueprint.told(layout, batch.sequence, experiment.flops_per_token):
         say(f"model: {line}")
 
     # State: the newest whole checkpoint, or what the experiment starts from.

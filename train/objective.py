@@ -4,9 +4,10 @@ import abc
 import dataclasses
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array
+
+from train.cross_entropy import MakeLogits, Weighed, chunked, cross_entropy, whole
 
 if TYPE_CHECKING:
     from train.experiment import Experiment
@@ -62,32 +63,51 @@ class Objective(abc.ABC):
 
 
 @dataclasses.dataclass(frozen=True)
-class CausalLM(Objective):
-    """Next-token prediction.
+class CrossEntropy(Objective):
+    """Prediction of the batch's targets, whatever they are of: `batch.targets` and the model decide that.
 
     Attributes:
       z_loss: weight of log(Z)^2, which keeps logits from drifting (PaLM, Chowdhery 2022, section 5; there 1e-4).
+      label_smoothing: share of the target's probability that is spread evenly over the vocabulary (Szegedy 2016,
+        section 7; 0.1 there and in Vaswani 2017). Metrics are without it.
+      chunk: logits are made of so many places of the sequence at a time, and never held for all of it; 0: of all.
     """
 
     z_loss: float = 0.0
+    label_smoothing: float = 0.0
+    chunk: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"objective.label_smoothing is {self.label_smoothing}; it is at least 0 and below 1")
+        for field in ("z_loss", "chunk"):
+            if getattr(self, field) < 0:
+                raise ValueError(f"objective.{field} is {getattr(self, field)}; it is at least 0")
 
     def sums(self, model: Any, batch: Batch, dropout_key: Array | None) -> Sums:
         """Cross-entropy of `targets`, weighted by `weights`, and for each token what routers add."""
-        outputs = model.outputs(batch["inputs"], batch.get("positions"), batch.get("segment_ids"), dropout_key)
-        nll, log_z = cross_entropy(outputs.logits, batch["targets"])
+        hidden = model.hidden(batch, dropout_key)
         weights = batch["weights"]
-        nll_sum = jnp.sum(nll * weights)
-        loss = nll_sum + self.z_loss * jnp.sum(jnp.square(log_z) * weights) if self.z_loss else nll_sum
-        weight = jnp.sum(weights)
-        figures = {key: value * weights.size for key, value in outputs.figures.items()}
-        return Sums(loss + outputs.loss * weight if figures else loss, nll_sum, weight, figures)
+        found = self.weighed_loss(model.logits, hidden.x, batch["targets"], weights)
+        nll, weight = jnp.sum(found.nll * weights), jnp.sum(weights)
+        figures = {key: value * weights.size for key, value in hidden.figures.items()}
+        return Sums(found.loss + hidden.loss * weight if figures else found.loss, nll, weight, figures)
+
+    def weighed_loss(self, logits: MakeLogits, x: Array, targets: Array, weights: Array) -> Weighed:
+        """What is minimised, and the likelihood of each target, of what `logits` makes of x."""
+        if self.chunk and self.chunk < x.shape[1]:
+            return chunked(logits, self._each, x, targets, weights, self.chunk)
+        return whole(logits, self._each, x, targets, weights)
+
+    def _each(self, logits: Array, targets: Array) -> tuple[Array, Array]:
+        nll, log_z = cross_entropy(logits, targets)
+        loss = nll
+        if self.label_smoothing:
+            even = log_z - jnp.mean(logits, axis=-1)
+            loss = (1 - self.label_smoothing) * nll + self.label_smoothing * even
+        return loss + self.z_loss * jnp.square(log_z) if self.z_loss else loss, nll
 
 
-def cross_entropy(
-    logits: Float[Array, "batch seq vocab"], targets: Int[Array, "batch seq"]
-) -> tuple[Float[Array, "batch seq"], Float[Array, "batch seq"]]:
-    """Negative log likelihood of each target, in nats, and log of the softmax's sum."""
-    log_z = jax.nn.logsumexp(logits, axis=-1)
-    return log_z - jnp.take_along_axis(logits, targets[..., None], axis=-1, mode="clip")[..., 0], log_z
-
-
+@dataclasses.dataclass(frozen=True)
+class CausalLM(CrossEntropy):
+    """`CrossEntropy` by the name that it had when targets were next tokens alone."""

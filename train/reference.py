@@ -9,7 +9,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from data.spec import build
-from model.transformer import TransformerConfig
+from model.spec import ModelSpec
 from train.checkpoint import check_format
 from train.digest import digest
 from train.state import Blueprint
@@ -73,6 +73,6 @@ def _blueprint(run: "RunDirectory") -> Blueprint:
     if not run.exists():
         raise FileNotFoundError(f"{run.path} holds no run: it has no config.json; it is to be the reference")
     try:
-        return Blueprint(build(json.loads(run.config.read_text())["model"], TransformerConfig, "model"))
+        return Blueprint(build(json.loads(run.config.read_text())["model"], ModelSpec, "model"))
     except (ValueError, KeyError) as error:
         raise ValueError(f"{run.config} cannot be read: {error}") from None

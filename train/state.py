@@ -10,7 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Int
 
 from model.parameters import logical_axes
-from model.transformer import DecoderLM, TransformerConfig
+from model.spec import ModelSpec
 from sharding.axes import active
 from sharding.placement import Layout
 from train.objective import Objective
@@ -48,21 +48,21 @@ class Blueprint:
       axes: tree like the weights, of tuples of logical axis names.
     """
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: ModelSpec) -> None:
         self.config = config
-        abstract = nnx.eval_shape(lambda: DecoderLM(config, nnx.Rngs(0)))
+        abstract = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
         self.graph, state = nnx.split(abstract)
         self.shapes: Any = nnx.to_pure_dict(state)
         names = logical_axes(state)
         self.axes: Any = jax.tree.map_with_path(lambda path, _: Names(names[keys(path)]), self.shapes)
 
-    def model(self, weights: Any) -> DecoderLM:
+    def model(self, weights: Any) -> Any:
         """The model with these weights."""
         return nnx.merge(self.graph, weights)
 
     def weights(self, key: Array) -> Any:
         """Fresh weights."""
-        return nnx.to_pure_dict(nnx.state(DecoderLM(self.config, nnx.Rngs(params=key))))
+        return nnx.to_pure_dict(nnx.state(self.config.build(nnx.Rngs(params=key))))
 
     @property
     def table(self) -> Any:
@@ -82,11 +82,11 @@ class Blueprint:
         """Tree like the weights, of shardings."""
         return jax.tree.map(lambda names, leaf: layout.weight(names.axes, leaf.shape), self.axes, self.shapes)
 
-    def told(self, layout: Layout, sequence: int) -> Iterator[str]:
+    def told(self, layout: Layout, sequence: int, flops: float) -> Iterator[str]:
         """Lines on the model for people: its size and cost, where it lies, and what the placement cannot divide."""
         mesh = " x ".join(f"{axis} {size}" for axis, size in layout.mesh.shape.items())
         yield (
-            f"{self.count():,} weights, {self.config.flops_per_token(sequence):,.0f} FLOPs a token, "
+            f"{self.count():,} weights, {flops:,.0f} FLOPs a token, "
             f"{self.config.skipped(sequence):.0%} of attention's blocks skipped, on {mesh} ({layout.platform})"
         )
         for note in self.undivided(layout):

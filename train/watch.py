@@ -47,7 +47,10 @@ def panel(sight: Sight, width: int) -> list[str]:
         shares = ", ".join(f"{purpose} {duration(seconds)}" for purpose, seconds in spent if seconds >= 0.05)
         rows.append(("time", f"goodput {goodput:.0%}: {shares}"))
     rows += [("incident", incident) for incident in sight.incidents]
-    head = f"{sight.path}  {sight.state}"
+    # The end of a long path says more than its beginning, and the state has to be seen.
+    place = max(width - len(sight.state) - 2, 10)
+    path = sight.path if len(sight.path) <= place else f"...{sight.path[3 - place :]}"
+    head = f"{path}  {sight.state}"
     return [head, progress(sight, width), *(f"{name:<9} {text}" for name, text in rows)]
 
 

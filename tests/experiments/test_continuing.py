@@ -33,7 +33,7 @@ def test_every_command_is_known() -> None:
 def test_the_branch_has_the_rates_of_its_trunk_until_it_leaves() -> None:
     trunk, branch = asked("runs/trunk"), asked("runs/branch_300")
     assert isinstance(branch.start, Branch) and branch.start.step % trunk.cadence.checkpoint == 0
-    assert trunk.cadence.keep * trunk.cadence.checkpoint >= trunk.steps
+    assert trunk.cadence.keep.latest * trunk.cadence.checkpoint >= trunk.steps
     before, here = (e.schedule.over(e.steps) for e in (trunk, branch))
     assert (before(jnp.arange(240)) == here(jnp.arange(240))).all()
     assert here(jnp.array(branch.steps - 1)) < 1e-4

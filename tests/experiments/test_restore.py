@@ -159,7 +159,7 @@ def test_what_averages_is_opened_as_its_average(copy, optimizer: Optimizer) -> N
     after, zero = jax.tree.map(jnp.add, weights, updates), jnp.zeros((), jnp.int32)
     for step in (1, 2):
         # Of steps 1 and 2 with what was kept after the first.
-        checkpoints = Checkpoints(RunDirectory(copy).checkpoints, 2)
+        checkpoints = Checkpoints(RunDirectory(copy).checkpoints, Keep(latest=2))
         checkpoints.save(TrainState(zero + step, zero, after if step == 1 else weights, kept, {}))
         checkpoints.close()
     opened = open_run(copy, FullySharded())
@@ -188,7 +188,7 @@ def test_a_run_is_evaluated_by_what_is_opened(trained, tmp_path) -> None:
         opened.blueprint, experiment.objective, opened.prepared, experiment.batch, experiment.placement.on()
     )
     assert evaluator(opened.weights)["eval/loss"] == pytest.approx(metrics["eval/loss"], rel=1e-6)
-    learning = Checkpoints(opened.run.checkpoints, 2).restore(
+    learning = Checkpoints(opened.run.checkpoints, Keep(latest=2)).restore(
         abstract_state(
             opened.blueprint, experiment.optimizer.transform(lambda step: 0.1, opened.blueprint.table),
             experiment.placement.on(),

@@ -35,7 +35,7 @@ TWO = (Incident(10, 10, 13), Incident(20, 23, 25))
 @pytest.mark.parametrize("start", [0, 9, 10, 13, 14, 22, 23, 25, 40])
 def test_batches_are_all_but_those_passed_over(tmp_path: Path, start: int) -> None:
     found = itertools.islice(
-        detours(tmp_path / "i", *TWO).around(lambda p: ((i, -i) for i in itertools.count(p)), start), 30
+        detours(tmp_path / "i", *TWO).around(lambda p: ((i, -i) for i in itertools.count(p)))(start), 30
     )
     left = (i for i in itertools.count(start) if i not in {10, 11, 12, 23, 24})
     assert list(found) == [(i, -i) for i in itertools.islice(left, 30)]
@@ -54,7 +54,7 @@ def test_position_and_batches_keep_step(tmp_path: Path, incidents: tuple[Inciden
         state = state._replace(step=state.step + 1, position=state.position + 1)
     for start in range(40):
         at = int(saved[start].position)
-        read = itertools.islice(ways.around(lambda p: ((i, None) for i in itertools.count(p)), at), 40 - start)
+        read = itertools.islice(ways.around(lambda p: ((i, None) for i in itertools.count(p)))(at), 40 - start)
         assert [i for i, _ in read] == positions[start:], start
 
 

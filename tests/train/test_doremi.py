@@ -135,6 +135,7 @@ def run(directory: Path, what: Experiment) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_from_a_reference_to_a_mixture(tmp_path: Path) -> None:
     reference = experiment(tmp_path, steps=4, objective=CausalLM())
     run(tmp_path / "reference", reference)

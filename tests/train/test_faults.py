@@ -90,6 +90,7 @@ def check_same(whole: Path, run: Path) -> None:
     assert processes.metrics(run) == processes.metrics(whole)
 
 
+@pytest.mark.slow
 def test_supervised_run_survives_a_kill_a_hang_and_a_preemption(whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     faults = plan(tmp_path, [(10, signal.SIGKILL), (10, "hang"), (13, signal.SIGTERM)])
@@ -107,7 +108,7 @@ def test_supervised_run_survives_a_kill_a_hang_and_a_preemption(whole: Path, tmp
 
 
 # An evaluation is due at 30; nothing is at 33.
-@pytest.mark.parametrize("step", [30, 33])
+@pytest.mark.parametrize("step", [30, pytest.param(33, marks=pytest.mark.slow)])
 def test_sigterm_saves_that_very_step_and_leaves_no_trace(whole: Path, tmp_path: Path, step: int) -> None:
     run = tmp_path / "run"
     faults = plan(tmp_path, [(step, signal.SIGTERM)])
@@ -146,6 +147,7 @@ def test_truncated_checkpoint_is_passed_over(whole: Path, tmp_path: Path) -> Non
     check_same(whole, run)
 
 
+@pytest.mark.slow
 def test_clock_may_jump(whole: Path, tmp_path: Path) -> None:
     jumps = tmp_path / "jumps.py"
     jumps.write_text(JUMPS)
@@ -156,6 +158,7 @@ def test_clock_may_jump(whole: Path, tmp_path: Path) -> None:
     check_same(whole, run)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount the small disk that is to be filled")
 def test_full_disk_ends_the_run_and_loses_nothing(whole: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"

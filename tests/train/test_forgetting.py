@@ -77,6 +77,7 @@ def continued(old: tuple[Path, Experiment], share: float) -> tuple[Path, Experim
     return folder / f"replay{share}", experiment
 
 
+@pytest.mark.slow
 def test_forgetting_with_and_without_replay(old: tuple[Path, Experiment]) -> None:
     found = {}
     for share in (0.0, 0.3):

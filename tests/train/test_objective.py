@@ -5,20 +5,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from model.transformer import DecoderLM, Outputs
-from train.objective import CausalLM, cross_entropy
+from model.spec import Hidden
+from train.cross_entropy import cross_entropy
+from train.objective import CausalLM
 
 
-class Fixed(DecoderLM, pytree=False):
+class Fixed:
     """A model whose logits are given; it notes what it was called with."""
 
     def __init__(self, logits: np.ndarray) -> None:
-        self.logits = jnp.asarray(logits)
+        self.given = jnp.asarray(logits)
         self.called = []
 
-    def outputs(self, tokens, positions=None, segments=None, dropout_key=None) -> Outputs:
-        self.called = [tokens, positions, segments, dropout_key]
-        return Outputs(self.logits, jnp.zeros(()), {})
+    def hidden(self, batch, dropout_key=None) -> Hidden:
+        self.called = [batch, dropout_key]
+        return Hidden(self.given, jnp.zeros(()), {})
+
+    def logits(self, x):
+        return x
 
 
 RNG = np.random.default_rng(0)
@@ -57,15 +61,10 @@ def test_sums_are_over_weighted_tokens(z_loss: float) -> None:
 def test_the_model_gets_what_the_batch_has() -> None:
     model, key = Fixed(LOGITS), jax.random.key(0)
     CausalLM().sums(model, BATCH, None)
-    assert model.called[0] is BATCH["inputs"] and model.called[1:] == [None, None, None]
+    assert model.called[0] is BATCH and model.called[1] is None
     packed = BATCH | {"positions": BATCH["targets"] * 0, "segment_ids": BATCH["targets"] * 0 + 1}
     CausalLM().sums(model, packed, key)
-    assert all(
-        a is b
-        for a, b in zip(
-            model.called, [BATCH["inputs"], packed["positions"], packed["segment_ids"], key]
-        )
-    )
+    assert model.called[0] is packed and model.called[1] is key
 
 
 def test_cross_entropy_of_large_logits_is_finite() -> None:

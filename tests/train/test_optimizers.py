@@ -35,6 +35,7 @@ from train.optimizers import (
     ScheduleFreeAdamW,
     Shampoo,
 )
+from train.retention import Keep
 from train.state import Blueprint, TrainState, abstract_state, keys
 
 QUICK = {"xla_backend_optimization_level": 0}
@@ -118,10 +119,11 @@ def test_its_state_comes_back(name: str, tmp_path: Any) -> None:
     spec, _ = ALL[name]
     state, _ = trained(name)
     optimizer = spec.transform(optax.constant_schedule(0.1), blueprint().table)
-    saved = Checkpoints(epath.Path(tmp_path), 1)
+    saved = Checkpoints(epath.Path(tmp_path), Keep(latest=1))
     saved.save(state)
     saved.close()
-    found = Checkpoints(epath.Path(tmp_path), 1).restore(abstract_state(blueprint(), optimizer, FullySharded().on()))
+    abstract = abstract_state(blueprint(), optimizer, FullySharded().on())
+    found = Checkpoints(epath.Path(tmp_path), Keep(latest=1)).restore(abstract)
     assert found is not None
     jax.tree.map(np.testing.assert_array_equal, found, state)
     assert jax.tree.structure(found) == jax.tree.structure(state)

@@ -100,7 +100,8 @@ def test_another_number_of_processes_goes_on(alone: Path, tmp_path: Path, number
     check_same_losses(run, alone)
 
 
-@pytest.mark.parametrize("victim", [1, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [1, 0])
 def test_one_of_two_dies_and_the_other_ends_too(pair: Path, tmp_path: Path, victim: int) -> None:
     config, run = pair.parent / "tiny.py", tmp_path / "run"
     job = processes.start_job(config, run, *SHORT, *PAIR, "--peer_timeout=10", processes=2, devices=2)

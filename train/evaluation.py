@@ -9,6 +9,7 @@ import numpy as np
 
 from data.prepared import Prepared
 from data.store import TokenStore
+from data.targets import NextToken
 from sharding.axes import active
 from sharding.placement import Layout
 from train.experiment import Batches
@@ -46,7 +47,9 @@ class Evaluator:
         found = {name: self._totals(weights, store) for name, store in self._stores.items()}
         nll = math.fsum(total.nll for total in found.values())
         tokens = math.fsum(total.tokens for total in found.values())
-        bits = bits_per_byte(nll, tokens, self._stores.values())
+        # The marks of other targets stand for text that is left out: their count alone would not tell.
+        plain = isinstance(self._batch.targets, NextToken)
+        bits = bits_per_byte(nll, tokens, self._stores.values()) if plain else None
         parts = {f"eval/{name}/loss": total.nll / total.tokens for name, total in found.items() if name}
         whole = {} if bits is None else {"eval/bits_per_byte": bits}
         at, counts = (sum(total.at[i] for total in found.values()) for i in range(2))

@@ -15,7 +15,7 @@ IN_VENV = "$${ESPALIER_VENV:-.venv}/bin/python" -m
 
 help:
 	@echo 'make install     environment with the pinned packages, in .venv'
-	@echo 'make smoke       the whole life of a small model on this CPU, under two minutes'
+	@echo 'make smoke       the whole life of a small model on this CPU, about two minutes'
 	@echo 'make test        the default test suite, under ten minutes on two cores'
 	@echo 'make test-slow   the tests marked slow, those of the live parity left out'
 	@echo 'make parity      every model family against transformers, live; installs torch beside the rest'

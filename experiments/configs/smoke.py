@@ -1,4 +1,4 @@
-"""The whole life of a small model in under two minutes on two CPU cores: what `make smoke` runs."""
+"""The whole life of a small model in about two minutes on two CPU cores: what `make smoke` runs."""
 
 from data.curation import Clean, DeduplicateParagraphs, ExactDeduplicate, MinLength
 from data.curation.curation import Statement

@@ -121,6 +121,7 @@ def test_segments_are_left_out() -> None:
         assert found.blocks[1].attention == Attention(2)
 
 
+@pytest.mark.slow
 def test_what_was_exported_can_be_trained_on(opened: OpenRun, tmp_path: Path) -> None:
     export_run(opened, tmp_path / "published")
     model = dataclasses.replace(opened.experiment.model, vocab=304)

@@ -43,7 +43,12 @@ def test_there_is_an_example_of_each_kind() -> None:
     ]
 
 
-@pytest.mark.parametrize(("name", "code", "command"), EXAMPLES, ids=[name for name, _, _ in EXAMPLES])
+# Two of them each time, the others with the slow tests.
+OFTEN = {"sign_momentum.py", "sqlite_notes.py"}
+CASES = [pytest.param(*one, marks=() if one[0] in OFTEN else pytest.mark.slow, id=one[0]) for one in EXAMPLES]
+
+
+@pytest.mark.parametrize(("name", "code", "command"), CASES)
 def test_example_trains_from_the_command_line(place: Path, name: str, code: str, command: str) -> None:
     (place / name).write_text(code)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": "", "PYTHONUNBUFFERED": "1"}

@@ -58,6 +58,7 @@ def test_failure_is_one_sentence(config: Path, change: str, sentence: str, tmp_p
     assert not list((tmp_path / "run").glob("checkpoints/*"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount the small disk that is to be filled")
 def test_full_disk_is_one_sentence_and_older_checkpoints_stay(config: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"

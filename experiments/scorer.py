@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunScorer(Scorer):
-    """Bits per byte by the model of a run that learnt `CausalLM` on `NextToken` targets.
+    """Bits per byte by the model of a run that learnt `CrossEntropy` on `NextToken` targets.
 
     They are those of `python -m experiments.evaluate --text=FILE`: a text and the separator after it are cut into
     rows of the length trained on, each predicted without what stood before it. A text that the run's tokenizer cannot
@@ -50,15 +50,15 @@ class RunScorer(Scorer):
     def start(self) -> Score:
         from data.targets import NextToken
         from experiments.restore import open_run
-        from train.objective import CausalLM
+        from train.objective import CrossEntropy
 
         opened = open_run(self.run, log=lambda line: None)
         if opened.step != self.step:
             raise ValueError(f"{self.run} is at step {opened.step}, but RunScorer.step is {self.step}")
         objective, targets = opened.experiment.objective, opened.experiment.batch.targets
-        if not (isinstance(objective, CausalLM) and isinstance(targets, NextToken)):
+        if not (isinstance(objective, CrossEntropy) and isinstance(targets, NextToken)):
             kinds = f"{type(objective).__name__} on {type(targets).__name__}"
-            raise ValueError(f"{self.run} learnt {kinds}, but the likelihood of a text takes CausalLM on NextToken")
+            raise ValueError(f"{self.run} learnt {kinds}, but the likelihood of a text takes CrossEntropy on NextToken")
         return _RunScore(opened, self.rows)
 
 

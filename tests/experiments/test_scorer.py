@@ -64,7 +64,7 @@ def test_rows_that_tell_documents_apart_score_the_same(trained, score, monkeypat
 
 def test_a_run_that_learnt_something_else_is_refused(trained, monkeypatch) -> None:
     with_batch(trained, monkeypatch, targets=PrefixLM())
-    with pytest.raises(ValueError, match="learnt CausalLM on PrefixLM, but the likelihood of a text takes"):
+    with pytest.raises(ValueError, match="learnt CrossEntropy on PrefixLM, but the likelihood of a text takes"):
         RunScorer(str(trained.path), step=4).start()
 
 

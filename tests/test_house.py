@@ -41,6 +41,7 @@ MIRRORS_NOTHING: dict[str, str] = {
     "compile_time": "deep stacks compile about as fast as shallow ones",
     "memory": "a conversion holds its largest tensor and not the model",
     "goldens": "logits of the families, as transformers once gave them",
+    "kinds": "every kind of target trains a model of its kind",
     "resume": "a killed run ends like an undisturbed one",
     "faults": "whatever befalls a run, it ends like an undisturbed one",
     "processes": "several processes train as one",

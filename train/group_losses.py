@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from train.objective import Batch, CausalLM, Objective, Sums
+from train.objective import Batch, CrossEntropy, Objective, Sums
 
 if TYPE_CHECKING:
     from train.experiment import Experiment
@@ -30,7 +30,7 @@ class GroupLosses(Objective):
     """
 
     names: tuple[str, ...]
-    of: Objective = CausalLM()
+    of: Objective = CrossEntropy()
 
     def check(self, experiment: "Experiment") -> None:
         """Raises ValueError when batches do not have these groups, or the other objective cannot be asked."""

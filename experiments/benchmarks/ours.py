@@ -23,7 +23,7 @@ from model.transformer import TransformerConfig
 from sharding.host_memory import keep_freed_memory
 from sharding.placements import DataParallel
 from train.feed import abstract_batch, to_devices
-from train.objective import CausalLM
+from train.objective import CrossEntropy
 from train.optimizers import AdamW
 from train.schedule import WarmupCosine
 from train.state import Blueprint, abstract_state, fresh_state
@@ -52,7 +52,7 @@ def main() -> None:
     schedule = WarmupCosine(peak=1e-3, warmup=100).over(100_000)
     optimizer = AdamW().transform(schedule, blueprint.table)
     rows = abstract_batch(NextToken().fields(shape.context), shape.batch, layout)
-    step = make_step(blueprint, CausalLM(), optimizer, schedule, seed=0)
+    step = make_step(blueprint, CrossEntropy(), optimizer, schedule, seed=0)
     compiled = compile_step(step, abstract_state(blueprint, optimizer, layout), rows, layout)
     state = fresh_state(blueprint, optimizer, layout, seed=0)
     tokens = np.random.default_rng(0).integers(shape.vocab, size=(shape.batch, shape.context + 1)).astype(np.int32)

@@ -163,7 +163,7 @@ def test_what_cannot_be(tmp_path: Path) -> None:
         DoReMi(NAMES)
     with pytest.raises(FileNotFoundError, match="holds no run: it has no config.json; it is to be the reference"):
         DoReMi(NAMES, reference=str(tmp_path)).start()
-    with pytest.raises(ValueError, match="DomainWeights writes the weights of groups, but CausalLM has none"):
+    with pytest.raises(ValueError, match="DomainWeights writes the weights of groups, but CrossEntropy has none"):
         experiment(tmp_path, hooks=(DomainWeights(),))
     with pytest.raises(ValueError, match=r"objective\.names is hard, easy, but batch\.groups names easy, hard"):
         experiment(tmp_path, objective=GroupDRO(("hard", "easy")))

@@ -32,8 +32,9 @@ VALIDATION = "validation"
 def evaluate(opened: "OpenRun", store: "TokenStore") -> dict[str, float]:
     """`tokens`, `bytes`, `nats_per_token`, `bits_per_byte` and `perplexity` of a model on a store.
 
-    Bits per byte are not a number where not every token is predicted once, as with masked ones.
+    Bits per byte are not a number where targets are not next tokens, each predicted once.
     """
+    from data.targets import NextToken
     from train.evaluation import Evaluator, bits_per_byte
 
     batch = opened.experiment.batch
@@ -42,7 +43,8 @@ def evaluate(opened: "OpenRun", store: "TokenStore") -> dict[str, float]:
     batch = dataclasses.replace(batch, evaluation=-(-batch.evaluation_rows // ways) * ways)
     evaluator = Evaluator(opened.blueprint, opened.experiment.objective, opened.prepared, batch, opened.layout)
     nats, tokens = evaluator.totals(opened.weights, store)
-    loss, bits = nats / tokens, bits_per_byte(nats, tokens, [store])
+    loss, plain = nats / tokens, isinstance(batch.targets, NextToken)
+    bits = bits_per_byte(nats, tokens, [store]) if plain else None
     return {
         "tokens": int(tokens),
         "bytes": store.bytes,

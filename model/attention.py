@@ -238,7 +238,9 @@ def over_cache(mask: Mask, step: Step) -> Visibility:
     """Which slots of the cache the row's one token sees, itself included."""
     assert step.cached is not None
     held = mark(step.cached, step.position[:, 0], mask.retention())
-    return Visibility(mask & _Filled(), Places(step.position), Places(held), plain=False)
+    # A prompt that is continued is a prefix.
+    prefix = held < step.prompt[:, None] if mask.prefixed() and step.prompt is not None else None
+    return Visibility(mask & _Filled(), Places(step.position), Places(held, prefix=prefix), plain=False)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,10 +18,12 @@ class LayerCache(NamedTuple):
     Attributes:
       kept: arrays [repeats, batch, slots, ...].
       position: [batch, slots], the position a slot holds, or -1 while it is empty.
+      prompt: tokens that a row began with.
     """
 
     kept: Any
     position: Int[Array, "batch slots"]
+    prompt: Int[Array, " batch"]
 
 
 # By the name of the place in the stack.
@@ -53,7 +55,7 @@ def fill(kept: Any, lengths: Int[Array, " batch"], held: Retention, slots: int) 
         source = jnp.clip(position, 0, array.shape[2] - 1)
         return jnp.take_along_axis(array, source.reshape(1, *source.shape, *(1,) * (array.ndim - 3)), axis=2)
 
-    return LayerCache(jax.tree.map(taken, kept), position)
+    return LayerCache(jax.tree.map(taken, kept), position, lengths)
 
 
 def write(

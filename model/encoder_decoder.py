@@ -11,11 +11,12 @@ from model.cache import Cache
 from model.config import TransformerConfig
 from model.cross_attention import CrossAttention
 from model.encoder import Encoder
-from model.mixing import Memory
+from model.mixing import Memory, Step
 from model.observation import apart, pass_on
 from model.parametrization import Rule
+from model.positions import default_positions
 from model.spec import Batch, Hidden, OfStacks
-from model.transformer import DecoderLM, Outputs
+from model.transformer import DecoderLM, Outputs, routing_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,24 +101,33 @@ class EncoderDecoder(nnx.Module):
         target_segments: Int[Array, "batch target"] | None = None,
         dropout_key: Array | None = None,
     ) -> Outputs:
-        """Logits, and what the decoder's routed layers tell.
+        """Logits, and what routed layers tell, the encoder's under `encoder/`.
 
         Segments tell packed pairs apart, and padding (0) from tokens (1 and up): a target token reads the
         source tokens of its own segment. Without them nothing is padding.
         """
         keys = _keys(dropout_key)
-        with apart() as seen:
-            memory = Memory(self.encoder(source, None, source_segments, keys[0]), source_segments)
-        pass_on("encoder", seen)
-        return self.decoder.outputs(target, None, target_segments, keys[1], memory)
+        memory, loss, figures = self._read(source, source_segments, keys[0])
+        found = self.decoder.outputs(target, None, target_segments, keys[1], memory)
+        return Outputs(found.logits, loss + found.loss, figures | found.figures)
 
     def hidden(self, batch: Batch, dropout_key: Array | None = None) -> Hidden:
         """The decoder's stream after its last block, of `source`, `source_segment_ids` and the decoder's own fields."""
-        keys, segments = _keys(dropout_key), batch["source_segment_ids"]
+        keys = _keys(dropout_key)
+        memory, loss, figures = self._read(batch["source"], batch["source_segment_ids"], keys[0])
+        found = self.decoder.hidden(batch, keys[1], memory)
+        return Hidden(found.x, loss + found.loss, figures | found.figures)
+
+    def _read(
+        self, source: Array, segments: Array | None, dropout_key: Array | None
+    ) -> tuple[Memory, Array, dict[str, Array]]:
+        """What the encoder makes of a source, and what its routed layers add to the loss and tell."""
         with apart() as seen:
-            memory = Memory(self.encoder(batch["source"], None, segments, keys[0]), segments)
+            x, results = self.encoder.read(source, Step(default_positions(source), segments), dropout_key)
         pass_on("encoder", seen)
-        return self.decoder.hidden(batch, keys[1], memory)
+        loss, figures = routing_of(results)
+        told = {f"encoder/{name}": value for name, value in figures.items()}
+        return Memory(self.encoder.normalised(x), segments), loss, told
 
     def logits(self, x: Float[Array, "batch target embed"]) -> Float[Array, "batch target vocab"]:
         """Logits, float32, of a stream after the decoder's last block."""

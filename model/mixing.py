@@ -34,6 +34,7 @@ class Step(NamedTuple):
       length: None, or how many tokens of each row are real, the first ones; the others are not seen.
       memory: what cross attention reads; None without an encoder, and in a step that has it in the cache.
       prefix: None, or above 0 for tokens that all of their row may see, where the mask says so.
+      prompt: None, or how many of the first tokens of a cached row are such ones.
     """
 
     position: Int[Array, "batch seq"]
@@ -42,6 +43,7 @@ class Step(NamedTuple):
     length: Int[Array, " batch"] | None = None
     memory: Memory | None = None
     prefix: Int[Array, "batch seq"] | None = None
+    prompt: Int[Array, " batch"] | None = None
 
 
 # What a layer keeps of each token for later queries: arrays [batch, seq or slots, ...].

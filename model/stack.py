@@ -211,7 +211,7 @@ class Stack(nnx.Module):
 
             return rematerialised(call, self.config.remat, rolled=run.repeats > 1 and not unroll)
 
-        steps = [step if cache is None else step._replace(cached=cache[name].position) for name in names]
+        steps = [step if cache is None else _with(cache[name], step) for name in names]
         calls = [block(graph, where) for (graph, _), where in zip(split, steps, strict=True)]
 
         def body(x: Array, turn: _Pass) -> tuple[Array, tuple[BlockResult, ...]]:
@@ -247,9 +247,15 @@ class Stack(nnx.Module):
         position = step.position[:, 0]
 
         def marked(name: str, old: LayerCache) -> LayerCache:
-            return LayerCache(results[name].kept, mark(old.position, position, self.retention(name)))
+            return old._replace(
+                kept=results[name].kept, position=mark(old.position, position, self.retention(name))
+            )
 
         return {name: marked(name, old) for name, old in cache.items()}
+
+
+def _with(cache: LayerCache, step: Step) -> Step:
+    return step._replace(cached=cache.position, prompt=cache.prompt)
 
 
 def drop(x: Float[Array, "*shape"], rate: float, key: Array | None) -> Float[Array, "*shape"]:

@@ -5,10 +5,13 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from model.encoder_decoder import EncoderDecoderConfig
 from model.moe import MoE
 from model.spec import ModelSpec, OfStacks
 
 Figures = dict[str, Array]
+# Before the place of a layer that is of an encoder beside a decoder.
+_ENCODER = "encoder/"
 
 
 def router_metrics(figures: Figures) -> dict[str, Float[Array, ""]]:
@@ -26,8 +29,11 @@ def router_metrics(figures: Figures) -> dict[str, Float[Array, ""]]:
 
 def balanced(weights: Any, figures: Figures, config: ModelSpec) -> Any:
     """Weights whose balance biases have moved by the loads that `figures` tell of (Wang 2024, algorithm 1)."""
-    if "decoder" in weights:
-        return {**weights, "decoder": balanced(weights["decoder"], figures, config)}
+    if isinstance(config, EncoderDecoderConfig):
+        own = {key: value for key, value in figures.items() if not key.startswith(_ENCODER)}
+        read = {key.removeprefix(_ENCODER): value for key, value in figures.items() if key not in own}
+        encoder = balanced(weights["encoder"], read, config.encoder)
+        return {**weights, "encoder": encoder, "decoder": balanced(weights["decoder"], own, config.decoder)}
     stack, blocks = config.stacks[-1] if isinstance(config, OfStacks) else config, dict(weights["blocks"])
     for key, load in figures.items():
         place, name = key.split("/")

@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -13,8 +14,10 @@ import numpy as np
 import pytest
 
 from data.console import UsageError
+from data.targets import PrefixLM
 from experiments import evaluate
 from experiments.restore import OpenRun, open_run
+from train.evaluation import Evaluator
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,6 +89,17 @@ def test_the_verb_prints_json(trained) -> None:
     assert (told["step"], told["texts"][0]["text"]) == (4, "validation")
     assert told["texts"][0]["bits_per_byte"] == trained.metrics["eval/bits_per_byte"]
     assert not done.stderr
+
+
+def test_targets_that_are_not_next_tokens_have_no_bits_a_byte(opened: OpenRun, monkeypatch) -> None:
+    """Even where they are as many as the tokens of the text."""
+    store = opened.prepared.sources[""].validation
+    monkeypatch.setattr(Evaluator, "totals", lambda self, weights, store: (2.0 * len(store), float(len(store))))
+    assert evaluate.evaluate(opened, store)["bits_per_byte"] > 0
+    batch = replace(opened.experiment.batch, targets=PrefixLM())
+    other = replace(opened, experiment=replace(opened.experiment, batch=batch))
+    found = evaluate.evaluate(other, store)
+    assert math.isnan(found["bits_per_byte"]) and found["nats_per_token"] == 2
 
 
 def test_infinite_numbers_are_null_in_json(opened: OpenRun) -> None:

@@ -10,12 +10,15 @@ import pytest
 from flax import nnx
 
 from model.attention import Attention
+from model.balance import BalanceLoss
 from model.config import TransformerConfig
 from model.cross_attention import CrossAttention
 from model.encoder import MaskedLMConfig
 from model.encoder_decoder import EncoderDecoderConfig
 from model.feedforward import MLP
-from model.masks import Causal, Full, GivenPrefix, Segments
+from model.masks import Causal, Full, GivenPrefix, Mask, Segments, SlidingWindow
+from model.mixing import Memory
+from model.moe import MoE
 from model.positions import NoPositions
 from model.precision import Precision
 from model.spec import ModelSpec
@@ -102,15 +105,17 @@ def test_a_given_prefix_is_seen_by_all_of_its_document() -> None:
             np.testing.assert_array_equal(moved, wanted[:, key])
 
 
-def test_a_prompt_is_a_prefix() -> None:
-    model = built(stack(Causal() | GivenPrefix()))
+@pytest.mark.parametrize("mask", [Causal(), Causal() & SlidingWindow(3)], ids=["causal", "window"])
+def test_a_prompt_is_a_prefix(mask: Mask) -> None:
+    """Also for later tokens that it would be too far from without being one."""
+    model = built(stack(mask | GivenPrefix()))
     prompt = tokens(6)
     found, cache = model.prefill(prompt, jnp.full((ROWS,), 6), 9)
     ones = jnp.ones((ROWS, 6), jnp.int32)
     wanted = model.logits(model.hidden({"inputs": prompt, "prefix": ones}).x)
     np.testing.assert_allclose(found, wanted[:, -1], rtol=1e-4, atol=1e-4)
-    causal = model.logits(model.hidden({"inputs": prompt}).x)
-    assert not np.allclose(found, causal[:, -1], atol=1e-3)
+    without = model.logits(model.hidden({"inputs": prompt}).x)
+    assert not np.allclose(found, without[:, -1], atol=1e-3)
     further, _ = model.decode(prompt[:, 0], jnp.full((ROWS,), 6), cache)
     longer = {"inputs": jnp.concatenate([prompt, prompt[:, :1]], 1), "prefix": jnp.pad(ones, ((0, 0), (0, 1)))}
     np.testing.assert_allclose(further, model.logits(model.hidden(longer).x)[:, -1], rtol=1e-4, atol=1e-4)
@@ -129,6 +134,27 @@ def test_flops_are_near_of_xlas(kind: str) -> None:
     counted = run.lower(given).compile().cost_analysis()["flops"]
     told = spec.flops_per_token(64) * 64 / 3 if kind == "masked" else spec.flops_per_token(128, 64) * 128 / 3
     assert told == pytest.approx(counted, rel=0.06)
+
+
+def test_what_an_encoder_routes_counts_as_a_decoders_does() -> None:
+    routed = MoE(4, 2, MLP(16), balance=BalanceLoss(0.1), z_loss=0.01)
+    encoder = dataclasses.replace(BOTH.encoder, feedforward=routed)
+    decoder = dataclasses.replace(BOTH.decoder, feedforward=routed)
+    model = built(dataclasses.replace(BOTH, encoder=encoder, decoder=decoder))
+    found = model.hidden(BATCH)
+    # The encoder alone, read as a decoder that takes the source for its inputs.
+    alone = encoder.build(nnx.Rngs(0))
+    alone.embedding[...], alone.blocks = model.encoder.embedding[...], model.encoder.blocks
+    read = alone.hidden({"inputs": BATCH["source"], "segment_ids": BATCH["source_segment_ids"]})
+    assert float(read.loss) > 0.1
+    own = {name for name in found.figures if not name.startswith("encoder/")}
+    assert own == set(read.figures) and len(found.figures) == 2 * len(own)
+    for name, value in read.figures.items():
+        np.testing.assert_array_equal(found.figures[f"encoder/{name}"], value)
+    x = model.encoder.normalised(read.x)
+    of_decoder = model.decoder.hidden(BATCH, None, Memory(x, BATCH["source_segment_ids"]))
+    assert float(found.loss) == pytest.approx(float(read.loss + of_decoder.loss), rel=1e-6)
+    np.testing.assert_allclose(found.x, of_decoder.x, rtol=1e-6)
 
 
 def test_stacks_are_told_together() -> None:

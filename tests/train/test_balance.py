@@ -11,6 +11,8 @@ import pytest
 
 from model.attention import Attention
 from model.balance import Balance, BalanceBias, BalanceLoss, Unbalanced
+from model.cross_attention import CrossAttention
+from model.encoder_decoder import EncoderDecoderConfig
 from model.feedforward import GatedMLP, LeadingFeedForward
 from model.moe import MoE
 from model.parametrization import Standard
@@ -85,6 +87,17 @@ def test_biases_move_by_the_sign_of_what_is_missing() -> None:
     assert found["blocks"]["0"] is weights["blocks"]["0"]
     same = balanced(weights, {"1/load": jnp.asarray(load)}, decoder(BalanceLoss()))
     assert same["blocks"]["1"]["feedforward"]["balance_bias"] is bias
+
+
+def test_an_encoder_and_a_decoder_move_by_their_own_loads() -> None:
+    stack = decoder(BalanceBias(0.25))
+    config = EncoderDecoderConfig(stack, stack, CrossAttention(2))
+    zero = {"0": {}, "1": {"feedforward": {"balance_bias": jnp.zeros((1, 2))}}}
+    weights = {"encoder": {"blocks": zero}, "decoder": {"blocks": zero}}
+    figures = {"encoder/1/load": jnp.array([[0.7, 0.3]]), "1/load": jnp.array([[0.1, 0.9]])}
+    found = balanced(weights, figures, config)
+    for name, wanted in (("encoder", [-0.25, 0.25]), ("decoder", [0.25, -0.25])):
+        np.testing.assert_array_equal(found[name]["blocks"]["1"]["feedforward"]["balance_bias"], [wanted])
 
 
 def test_metrics_are_means_over_the_layers_that_route() -> None:

@@ -1,6 +1,7 @@
 """The same program on one device, on several, and in several processes: same batches, same losses."""
 
 import importlib.util
+import os
 import signal
 from pathlib import Path
 
@@ -10,6 +11,8 @@ _spec = importlib.util.spec_from_file_location("processes", Path(__file__).paren
 processes = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(processes)
 
+# Minutes of real processes each, on cores that others would need.
+LONG = pytest.mark.skipif("ESPALIER_LONG" not in os.environ, reason="takes minutes; ESPALIER_LONG=1 runs it")
 STEPS = 40
 SHORT = (f"--set=steps={STEPS}", f"--set=cadence.evaluate={STEPS}", "--set=model.dropout=0")
 PAIR = ("--set=placement=FullySharded(data=2, fsdp=2)",)
@@ -71,6 +74,7 @@ def test_two_processes_of_two_devices_train_as_one_device(alone: Path, pair: Pat
 
 
 @pytest.mark.slow
+@LONG
 @pytest.mark.parametrize("placement", ["DataParallel()", "FullySharded(fsdp=4)"])
 def test_four_processes_train_as_one(alone: Path, tmp_path: Path, placement: str) -> None:
     flags = [*SHORT, f"--set=placement={placement}"]
@@ -80,6 +84,7 @@ def test_four_processes_train_as_one(alone: Path, tmp_path: Path, placement: str
 
 
 @pytest.mark.slow
+@LONG
 @pytest.mark.parametrize("numbers", [(2, 1), (4, 2, 1)])
 def test_another_number_of_processes_goes_on(alone: Path, tmp_path: Path, numbers: tuple[int, ...]) -> None:
     config, run, asked = alone.parent / "tiny.py", tmp_path / "run", tmp_path / "asked.py"
@@ -101,7 +106,7 @@ def test_another_number_of_processes_goes_on(alone: Path, tmp_path: Path, number
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", [1, 0])
+@pytest.mark.parametrize("victim", [1, pytest.param(0, marks=LONG)])
 def test_one_of_two_dies_and_the_other_ends_too(pair: Path, tmp_path: Path, victim: int) -> None:
     config, run = pair.parent / "tiny.py", tmp_path / "run"
     job = processes.start_job(config, run, *SHORT, *PAIR, "--peer_timeout=10", processes=2, devices=2)
@@ -119,6 +124,7 @@ def test_one_of_two_dies_and_the_other_ends_too(pair: Path, tmp_path: Path, vict
 
 
 @pytest.mark.slow
+@LONG
 def test_one_of_two_is_stopped_and_the_other_does_not_wait_forever(pair: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     flags = [*SHORT, *PAIR, "--set=steps=4000", "--peer_timeout=1000", "--hang_timeout=5"]

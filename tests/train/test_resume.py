@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import random
 import signal
 import time
@@ -16,6 +17,8 @@ processes = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(processes)
 
 STEPS = 60
+# Minutes of real processes each, on cores that others would need.
+LONG = pytest.mark.skipif("ESPALIER_LONG" not in os.environ, reason="takes minutes; ESPALIER_LONG=1 runs it")
 
 
 def arrays(run: Path, step: int) -> list[tuple[str, np.ndarray]]:
@@ -52,7 +55,7 @@ def wait_for_step(run: Path, step: int, process) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("count", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [3, pytest.param(20, marks=[pytest.mark.slow, LONG])])
 def test_killed_run_ends_like_an_undisturbed_one(undisturbed: Path, count: int) -> None:
     config, run = undisturbed / "tiny.py", undisturbed / f"killed_{count}"
     chance = random.Random(time.time_ns())

@@ -191,7 +191,7 @@ def test_a_run_is_evaluated_by_what_is_opened(trained, tmp_path) -> None:
     learning = Checkpoints(opened.run.checkpoints, Keep(latest=2)).restore(
         abstract_state(
             opened.blueprint, experiment.optimizer.transform(lambda step: 0.1, opened.blueprint.table),
-            experiment.placement.on(),
+            experiment.placement.on(), experiment.objective, experiment.safety,
         )
     )
     assert evaluator(learning.weights)["eval/loss"] != pytest.approx(metrics["eval/loss"], rel=1e-4)

@@ -212,7 +212,7 @@ def within_row(mask: Mask, step: Step) -> Visibility:
     index = jnp.arange(step.position.shape[1])[None]
     prefix = step.prefix if mask.prefixed() else None
     places = Places(index, step.segment, prefix)
-    if step.length is None or not looks_ahead(mask):
+    if step.length is None or (prefix is None and not looks_ahead(mask)):
         # Which keys a prefix adds no map of blocks knows.
         return Visibility(mask, places, places, plain=prefix is None)
     index = jnp.broadcast_to(index, step.position.shape)

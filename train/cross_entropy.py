@@ -87,15 +87,19 @@ def chunked(
 
         start = (jnp.zeros((), jnp.float32), [jnp.zeros(part.shape, part.dtype) for part in used])
         (total, d_used), (each, d_x) = jax.lax.scan(one, start, (x, targets, weights))
-        return (total, *each), (d_x, d_used, each[0])
+        return (total, *each), (d_x, d_used)
 
     def backward(kept: Any, by: tuple[Array, Array, Array]) -> tuple[Any, ...]:
-        d_x, d_used, each = kept
+        d_x, d_used = kept
         scaled = [(part * by[0]).astype(part.dtype) for part in d_used]
-        return (d_x * by[0]).astype(d_x.dtype), None, each * by[0], *scaled
+        return (d_x * by[0]).astype(d_x.dtype), None, None, *scaled
 
     over.defvjp(forward, backward)
-    total, _, nll = over(*parts, *used)
+    x, targets, fixed = parts[0], parts[1], jax.lax.stop_gradient(parts[2])
+    total, each, nll = over(x, targets, fixed, *used)
+    # Whoever derives by the weights within a gradient by the model (losses by group) must not differentiate
+    # `forward`, which would keep the logits of all chunks: that part is linear, and stands here by itself.
+    total = total + jnp.sum(jax.lax.stop_gradient(each) * (parts[2] - fixed))
     nll = jnp.moveaxis(nll, 0, 1).reshape(nll.shape[1], -1)[:, :seq]
     return Weighed(total, jax.lax.stop_gradient(nll))
 

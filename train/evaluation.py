@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Array
 
 from data.prepared import Prepared
 from data.store import TokenStore
@@ -14,7 +15,7 @@ from sharding.axes import active
 from sharding.placement import Layout
 from train.experiment import Batches
 from train.feed import to_devices
-from train.objective import Batch, Objective, Sums
+from train.objective import Batch, Objective
 from train.position_loss import ByPosition, position_figures, sums_by_position
 from train.state import Blueprint
 
@@ -36,8 +37,10 @@ class Evaluator:
         self._stores = {name: part.validation for name, part in prepared.sources.items()}
         self._tokenizer, self._batch, self._layout = prepared.tokenizer, batch, layout
 
-        def sums(weights: Any, batch: Batch) -> tuple[Sums, ByPosition]:
-            return sums_by_position(objective, blueprint.model(weights), batch)
+        def sums(weights: Any, batch: Batch) -> tuple[tuple[Array, Array], ByPosition]:
+            # What is minimised is not told: parts of a model that only training asks are not computed for it.
+            found, at = sums_by_position(objective, blueprint.model(weights), batch)
+            return (found.nll, found.weight), at
 
         self._sums = jax.jit(sums, out_shardings=layout.replicated)
 
@@ -67,7 +70,7 @@ class Evaluator:
         # Sums stay on the device until the last batch is under way; float64 keeps the total exact.
         with active(self._layout):
             parts = [self._sums(weights, to_devices(batch, self._layout)) for batch in batches]
-        nll, tokens = (math.fsum(float(getattr(sums, key)) for sums, _ in parts) for key in ("nll", "weight"))
+        nll, tokens = (math.fsum(float(sums[i]) for sums, _ in parts) for i in range(2))
         return _Total(nll, tokens, np.sum([np.asarray(at, np.float64) for _, at in parts], axis=0))
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class MultiTokenPrediction(CrossEntropy):
     """`CrossEntropy`, and the mean of that of further targets (DeepSeek-V3, arXiv:2412.19437, eqs. 24 and 25).
 
-    A further target counts if it is of the same document, by its own weight. Metrics are of the next token alone.
+    A further target counts if it is of the same document, by its own weight, and not from inside a prefix, where
+    places see later ones and so the target itself. Metrics are of the next token alone.
 
     Attributes:
       further: weight of the mean over the further modules; DeepSeek-V3 had 0.3, and 0.1 in the end (section 4.2).
@@ -35,11 +36,13 @@ class MultiTokenPrediction(CrossEntropy):
         """Sums of the next token's loss and of the further ones'; likelihoods of the next token's."""
         hidden, own = model.hidden(batch, dropout_key), batch["weights"]
         first = self.weighed_loss(model.logits, hidden.x, batch["targets"], own)
-        loss, segments = first.loss, batch.get("segment_ids")
+        loss, segments, prefix = first.loss, batch.get("segment_ids"), batch.get("prefix")
         for k, x in enumerate(model.ahead(batch, hidden.x, dropout_key), 1):
             weights = shifted_on(own, k)
             if segments is not None:
                 weights = weights * (shifted_on(segments, k) == segments)
+            if prefix is not None:
+                weights = weights * (shifted_on(prefix, 1) == 0)
             found = self.weighed_loss(model.logits, x, shifted_on(batch["targets"], k), weights)
             # Over as many tokens as the first one's, as in eq. 24.
             loss = loss + self.further / model.count * found.loss

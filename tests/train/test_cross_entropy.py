@@ -14,6 +14,7 @@ from model.feedforward import MLP
 from model.precision import Precision
 from sharding.axes import active
 from sharding.placements import DataParallel, FullySharded, TensorParallel
+from train.group_losses import GroupLosses
 from train.objective import CrossEntropy
 from train.state import Blueprint
 
@@ -78,20 +79,22 @@ def test_smoothing_and_z_loss_are_their_formulas() -> None:
     np.testing.assert_allclose(found.nll, -np.take_along_axis(logp, targets[..., None], -1)[..., 0], rtol=1e-5)
 
 
-def test_memory_is_that_of_a_stretch() -> None:
-    """Logits of 512 x 8,192 take 16 MiB; in eight stretches 2 MiB."""
+@pytest.mark.parametrize("by_group", [False, True])
+def test_memory_is_that_of_a_stretch(by_group: bool) -> None:
+    """Logits of 512 x 8,192 take 16 MiB; in eight stretches 2 MiB. So it is where losses are told by group."""
     config = dataclasses.replace(PLAIN, vocab=8192)
     blueprint = Blueprint(config)
-    batch = {
-        key: jax.ShapeDtypeStruct((1, 512), kind)
-        for key, kind in (("inputs", jnp.int32), ("targets", jnp.int32), ("weights", jnp.float32))
-    }
+    kinds = {"inputs": jnp.int32, "targets": jnp.int32, "weights": jnp.float32, "groups": jnp.int32}
+    batch = {key: jax.ShapeDtypeStruct((1, 512), kind) for key, kind in kinds.items()}
 
-    def temporary(objective: CrossEntropy) -> int:
+    def temporary(chunk: int) -> int:
+        rule = CrossEntropy(chunk=chunk)
+        objective = GroupLosses(("a", "b"), rule) if by_group else rule
+
         def loss(weights: Any, batch: Any) -> Any:
             return objective.sums(blueprint.model(weights), batch, None).loss
 
         compiled = jax.jit(jax.grad(loss)).lower(blueprint.shapes, batch).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
-    assert temporary(CrossEntropy(chunk=64)) < temporary(CrossEntropy()) / 2.5
+    assert temporary(64) < temporary(0) / 2.5

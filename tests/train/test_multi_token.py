@@ -12,7 +12,7 @@ from flax import nnx
 from model.attention import Attention
 from model.config import TransformerConfig
 from model.feedforward import GatedMLP
-from model.masks import Causal, Full, Segments
+from model.masks import Causal, Full, GivenPrefix, Segments
 from model.moe import MoE
 from model.multi_token import MultiTokenConfig
 from model.precision import Precision
@@ -34,8 +34,8 @@ BATCH = {
 }  # fmt: skip
 
 
-def model() -> Any:
-    made = CONFIG.build(nnx.Rngs(0))
+def model(config: MultiTokenConfig = CONFIG) -> Any:
+    made = config.build(nnx.Rngs(0))
     nnx.update(made, jax.tree.map(lambda leaf: 5 * leaf, nnx.state(made, nnx.Param)))
     return made
 
@@ -79,6 +79,24 @@ def test_no_place_sees_what_it_is_asked_for() -> None:
         for k, (before, after) in enumerate(zip(plain, streams(changed), strict=True), 1):
             moved = (before != after).any((0, 2))
             assert not moved[: at - k].any() and moved[at - k], (at, k)
+
+
+def test_of_a_prefix_only_the_last_place_is_asked_for_more() -> None:
+    """The places before it see their further targets' tokens, through later places of the prefix."""
+    attention = Attention(2, mask=Causal() | GivenPrefix())
+    made = model(MultiTokenConfig(dataclasses.replace(DECODER, attention=attention), further=2))
+    length = 5
+    batch = {
+        "inputs": BATCH["inputs"], "targets": BATCH["targets"],
+        "prefix": jnp.asarray(np.tile(np.arange(9) < length, (2, 1)), jnp.int32),
+        "weights": jnp.asarray(np.tile(np.arange(9) >= length - 1, (2, 1)), jnp.float32),
+    }  # fmt: skip
+    hidden = made.hidden(batch)
+    wanted = nll(made.logits(hidden.x), TOKENS[:, 1:])[:, length - 1 :].sum()
+    for k, x in enumerate(made.ahead(batch, hidden.x), 1):
+        each = nll(made.logits(x)[:, : 9 - k], TOKENS[:, 1 + k :])
+        wanted += 0.3 * each[:, length - 1 :].sum()
+    assert float(MultiTokenPrediction(further=0.6).sums(made, batch, None).loss) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_the_decoder_is_left_alone() -> None:

@@ -1,30 +1,24 @@
 """Opens the model of a run, finished or still running, for whoever wants to use it; writes nothing there."""
 
 import dataclasses
-import json
-import logging
 from collections.abc import Callable
 from typing import Any
 
-import jax
-import orbax.checkpoint as ocp
 from etils import epath
 
 from data.console import UsageError, nearest
 from data.prepared import Prepared
-from data.spec import build
 from model.config import TransformerConfig
 from model.multi_token import MultiTokenConfig
 from model.spec import ModelSpec
 from model.transformer import DecoderLM
 from sharding.placement import Layout, Placement
 from sharding.placements import DataParallel
-from train.checkpoint import check_format
-from train.digest import digest
 from train.experiment import Experiment
-from train.formats import as_stored, cast, digests_in
+from train.fitting import evaluated
 from train.run_directory import RunDirectory
-from train.state import Blueprint, abstract_state
+from train.saved import SavedRun, experiment_of
+from train.state import Blueprint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +84,7 @@ def open_run(
       ValueError: if the config, the data or every checkpoint is unreadable.
     """
     run = find_run(directory)
-    experiment = _experiment(run, placement or DataParallel())
+    experiment = experiment_of(run, placement or DataParallel())
     prepared = _prepared(run, experiment)
     ids = prepared.tokenizer.vocab_size
     if ids > experiment.model.vocab:
@@ -116,17 +110,6 @@ def find_run(directory: epath.PathLike) -> RunDirectory:
     raise UsageError(f"{run.path} holds no run: it {found}{near}")
 
 
-def _experiment(run: RunDirectory, placement: Placement) -> Experiment:
-    # Hooks and placement belong to the machine that trained: their types need not be known here.
-    try:
-        stored = json.loads(run.config.read_text())
-        del stored["placement"], stored["hooks"]
-        return dataclasses.replace(build(stored, Experiment), placement=placement)
-    except (ValueError, TypeError, KeyError) as error:
-        what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"{run.config} cannot be read: {what}") from error
-
-
 def _prepared(run: RunDirectory, experiment: Experiment) -> Prepared:
     # Data that lies elsewhere knows where; nothing is made anew near the run.
     try:
@@ -140,54 +123,9 @@ def _prepared(run: RunDirectory, experiment: Experiment) -> Prepared:
 def _newest(
     run: RunDirectory, experiment: Experiment, blueprint: Blueprint, layout: Layout, log: Callable[[str], None]
 ) -> tuple[int, Any]:
-    # Orbax announces through absl that what is opened to be read is opened to be read.
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    if not run.checkpoints.exists():
-        raise UsageError(f"{run.path} has no checkpoint yet; it gets its first after cadence.checkpoint steps")
-    manager = ocp.CheckpointManager(
-        run.checkpoints,
-        item_names=("state", "note"),
-        options=ocp.CheckpointManagerOptions(read_only=True, create=False),
-    )
-    with manager:
-        steps = sorted(manager.all_steps(), reverse=True)
-        for step in steps:
-            try:
-                return step, _weights(manager, step, experiment, blueprint, layout)
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with this one, an older one may be right
-                reason = " ".join(str(error).split())[:200]
-                log(f"checkpoint: {run.checkpoints / str(step)} cannot be used ({reason})")
-    if steps:
-        raise ValueError(f"none of the {len(steps)} checkpoints in {run.checkpoints} can be read")
-    raise UsageError(f"{run.path} has no checkpoint yet; it gets its first after cadence.checkpoint steps")
-
-
-def _weights(
-    manager: ocp.CheckpointManager, step: int, experiment: Experiment, blueprint: Blueprint, layout: Layout
-) -> Any:
-    optimizer = experiment.optimizer
-    transformation = optimizer.transform(experiment.schedule.over(experiment.steps), blueprint.table)
-    abstract = abstract_state(blueprint, transformation, layout)
-    note = manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore()))["note"]
-    check_format(note)
-    wanted = {field: getattr(abstract, field) for field in ("weights", *["optimizer"] * optimizer.averages)}
-    stored = {field: as_stored(note, field, tree) for field, tree in wanted.items()}
-    read = manager.restore(
-        step,
-        args=ocp.args.Composite(
-            state=ocp.args.PyTreeRestore(
-                item=stored,
-                restore_args=ocp.checkpoint_utils.construct_restore_args(stored),
-                partial_restore=True,
-            ),
-        ),
-    )["state"]
-    saved = digests_in(note, len(jax.tree.leaves(abstract.weights)))
-    for field, found in jax.jit(digest)(read).items():
-        if [int(leaf) for leaf in jax.tree.leaves(found)] != saved[field]:
-            raise ValueError("its numbers are not those that were saved")
-    read = cast(read, wanted)
-    if not optimizer.averages:
-        return read["weights"]
-    evaluated = jax.jit(optimizer.evaluated, out_shardings=jax.tree.map(lambda leaf: leaf.sharding, abstract.weights))
-    return evaluated(read["optimizer"], read["weights"])
+    try:
+        saved = SavedRun(run)
+    except FileNotFoundError as error:
+        raise UsageError(str(error)) from None
+    with saved:
+        return saved.whole(log, lambda step: (step, evaluated(saved, step, experiment, blueprint, layout)))

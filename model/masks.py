@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from model.mask_algebra import EVERYTHING, And, Full, Mask, Not, Or, Retention, at_least, conjuncts
 from model.mask_blocks import AnyArray, Bounds, Period, Places, Stretch
 from model.random_blocks import RandomBlocks
@@ -43,6 +45,7 @@ __all__ = [
     "Strided",
     "Window",
     "conjuncts",
+    "sees_later",
 ]
 
 
@@ -147,3 +150,9 @@ class GivenPrefix(Mask):
     def prefixed(self) -> bool:
         """It is what prefixes are for."""
         return True
+
+
+def sees_later(mask: Mask) -> bool:
+    """Whether a query sees a later key of its own segment, whatever a batch gives for all to see."""
+    tried = 64
+    return bool(np.triu(mask.dense(tried, tried), 1).any())

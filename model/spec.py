@@ -44,6 +44,21 @@ class ModelSpec(abc.ABC):
     both_ways: ClassVar[bool] = False
     vocab: int
 
+    @property
+    @abc.abstractmethod
+    def noisy(self) -> bool:
+        """Whether training drops anything at random."""
+
+    @property
+    @abc.abstractmethod
+    def mixings(self) -> tuple[Mixing, ...]:
+        """The different attention layers."""
+
+    @property
+    @abc.abstractmethod
+    def longest(self) -> tuple[int, Positions] | None:
+        """The longest row whose positions can be told apart, and the encoding that ends there; None: any."""
+
     @abc.abstractmethod
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The model, with fresh weights."""

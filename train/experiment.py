@@ -12,6 +12,7 @@ from data.spec import NOT_SHOWN
 from data.targets import MaskedLM, NextToken, Targets
 from data.training import Format
 from model import encoder, encoder_decoder  # noqa: F401 - specs are found by name among those imported
+from model.masks import sees_later
 from model.spec import ModelSpec
 from sharding.placement import Placement
 from sharding.placements import DataParallel
@@ -200,6 +201,12 @@ class Experiment:
                 f"batch.targets is {type(targets).__name__}, and model is {kind}; MaskedLM and MaskedLMConfig go with "
                 "each other alone"
             )
+        last = self.model.mixings[-1].mask
+        if sees_later(last) != self.model.both_ways:
+            wrong = "shows a place later tokens, its own target among them; join it to Causal() by &"
+            blind = "hides later tokens, which MaskedLMConfig is to see; take Full()"
+            said = blind if self.model.both_ways else wrong
+            raise ValueError(f"model is {kind}, and its attention's mask {last} {said}")
 
     def divided_by(self, ways: int) -> None:
         """Raises ValueError if a micro-batch, or a batch of evaluation, cannot be split in `ways` ways."""

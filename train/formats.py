@@ -48,11 +48,14 @@ def as_stored(note: Mapping[str, Any], part: str, wanted: Any) -> Any:
     kinds = note["dtypes"][part]
     if len(kinds) != len(leaves):
         raise ValueError(f"its {part} has {len(kinds)} arrays, and {len(leaves)} are wanted")
-    stored = [
-        jax.ShapeDtypeStruct(leaf.shape, jnp.dtype(kind), sharding=leaf.sharding)
-        for leaf, kind in zip(leaves, kinds, strict=True)
-    ]
-    return jax.tree.unflatten(structure, stored)
+    return jax.tree.unflatten(structure, [_like(leaf, kind) for leaf, kind in zip(leaves, kinds, strict=True)])
+
+
+def _like(leaf: Any, kind: str) -> Any:
+    # Arrays on the host stand for what is to be read to the host.
+    if isinstance(leaf, np.ndarray):
+        return np.empty(leaf.shape, jnp.dtype(kind))
+    return jax.ShapeDtypeStruct(leaf.shape, jnp.dtype(kind), sharding=leaf.sharding)
 
 
 def dtypes(tree: Any) -> list[str]:

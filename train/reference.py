@@ -1,18 +1,14 @@
 """Another run's model, frozen, for objectives that compare with it."""
 
 import json
-import logging
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from data.spec import build
 from model.spec import ModelSpec
-from train.checkpoint import check_format
-from train.digest import digest
-from train.state import Blueprint
+from train.state import Blueprint, keys
 
 if TYPE_CHECKING:
     from train.run_directory import RunDirectory
@@ -30,35 +26,18 @@ def weights_of(directory: str) -> Any:
       FileNotFoundError: when there is no run, or it has no checkpoint.
       ValueError: when the checkpoint cannot be read, or is not what was saved.
     """
+    from train.saved import SavedRun
+
     run = _run(directory)
     blueprint = _blueprint(run)
-    step = run.steps_saved()
-    if not step:
-        raise FileNotFoundError(f"{run.path} has no checkpoint yet; train the reference first")
-    # Orbax announces through absl that what is opened to be read is opened to be read.
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    options = ocp.CheckpointManagerOptions(read_only=True, create=False)
     # What is kept is asked for by shape too, inside a trace: the reading itself is no part of one.
-    with (
-        jax.ensure_compile_time_eval(),
-        ocp.CheckpointManager(run.checkpoints, item_names=("state", "note"), options=options) as manager,
-    ):
-        note = manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore()))["note"]
-        check_format(note)
-        wanted = {"weights": jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), blueprint.shapes)}
-        read = manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.PyTreeRestore(
-                    item=wanted,
-                    restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
-                    partial_restore=True,
-                )
-            ),
-        )["state"]["weights"]
-        if [int(leaf) for leaf in jax.tree.leaves(jax.jit(digest)(read))] != note["digest"]["weights"]:
-            raise ValueError(f"{run.checkpoints / str(step)}: its weights are not those that were saved")
-    return read
+    with jax.ensure_compile_time_eval(), SavedRun(run) as saved:
+        step = saved.steps[0]
+        shapes = saved.shapes(step)
+        wanted = jax.tree.map_with_path(
+            lambda path, _: np.empty(shapes[keys(path)].shape, shapes[keys(path)].dtype), blueprint.shapes
+        )
+        return saved.read(step, {"weights": wanted})["weights"]
 
 
 def _run(directory: str) -> "RunDirectory":

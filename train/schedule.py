@@ -58,13 +58,13 @@ class Constant(Schedule):
 
 
 @dataclasses.dataclass(frozen=True)
-class WarmupLinear(Schedule):
-    """Linear warm-up, then a straight line down to a floor (BERT, Devlin 2018, appendix A.2).
+class Falling(Schedule):
+    """Linear warm-up, then a fall to a floor.
 
     Attributes:
       peak: the highest learning rate.
       warmup: steps until it is reached.
-      floor: learning rate that the line ends in, one step after the last.
+      floor: learning rate that the fall ends in, one step after the last.
     """
 
     peak: float
@@ -74,46 +74,38 @@ class WarmupLinear(Schedule):
     def __post_init__(self) -> None:
         checked(self, warmup=self.warmup)
 
-    def over(self, steps: int) -> optax.Schedule:
-        """Highest at step `warmup`; `steps` would be at the floor."""
-
-        def rate(step: Array) -> Array:
-            step = jnp.asarray(step, jnp.float32)
-            progress = jnp.clip((step - self.warmup) / max(steps - self.warmup, 1), 0, 1)
-            falling = self.peak + (self.floor - self.peak) * progress
-            return jnp.where(step < self.warmup, risen(step, self.peak, self.warmup), falling)
-
-        return rate
-
-
-@dataclasses.dataclass(frozen=True)
-class WarmupCosine(Schedule):
-    """Linear warm-up, then a cosine down to a floor (GPT-3; Loshchilov 2016).
-
-    Attributes:
-      peak: the highest learning rate.
-      warmup: steps until it is reached.
-      floor: learning rate that the cosine ends in, one step after the last.
-    """
-
-    peak: float
-    warmup: int
-    floor: float = 0.0
-
-    def __post_init__(self) -> None:
-        checked(self, warmup=self.warmup)
+    @abc.abstractmethod
+    def left(self, progress: Array) -> Array:
+        """What is left of the way to the floor, from 1 at progress 0 to 0 at progress 1."""
 
     def over(self, steps: int) -> optax.Schedule:
         """Rises as (step + 1) / (warmup + 1), so that the first step already learns; `steps` would be at the floor."""
 
         def rate(step: Array) -> Array:
             step = jnp.asarray(step, jnp.float32)
-            rising = risen(step, self.peak, self.warmup)
             progress = jnp.clip((step - self.warmup) / max(steps - self.warmup, 1), 0, 1)
-            falling = self.floor + 0.5 * (self.peak - self.floor) * (1 + jnp.cos(jnp.pi * progress))
-            return jnp.where(step < self.warmup, rising, falling)
+            falling = self.floor + (self.peak - self.floor) * self.left(progress)
+            return jnp.where(step < self.warmup, risen(step, self.peak, self.warmup), falling)
 
         return rate
+
+
+@dataclasses.dataclass(frozen=True)
+class WarmupLinear(Falling):
+    """A straight line down (BERT, Devlin 2018, appendix A.2)."""
+
+    def left(self, progress: Array) -> Array:
+        """1 - progress."""
+        return 1 - progress
+
+
+@dataclasses.dataclass(frozen=True)
+class WarmupCosine(Falling):
+    """Half a cosine down (GPT-3; Loshchilov 2016)."""
+
+    def left(self, progress: Array) -> Array:
+        """(1 + cos(pi progress)) / 2."""
+        return 0.5 * (1 + jnp.cos(jnp.pi * progress))
 
 
 @dataclasses.dataclass(frozen=True)

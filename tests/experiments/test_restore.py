@@ -108,7 +108,7 @@ def test_a_fresh_process_knows_the_types_of_every_config() -> None:
     for stored in configs.values():
         del stored["placement"], stored["hooks"]
     code = (
-        "import json, sys; from experiments.restore import build, Experiment\n"
+        "import json, sys; from experiments.restore import Experiment; from data.spec import build\n"
         "for name, stored in json.load(sys.stdin).items(): build(stored, Experiment); print(name)"
     )
     done = subprocess.run(

@@ -161,3 +161,13 @@ def test_stacks_are_told_together() -> None:
     noisy = dataclasses.replace(BOTH, encoder=dataclasses.replace(BOTH.encoder, dropout=0.1))
     assert noisy.noisy and not BOTH.noisy and not MASKED.noisy
     assert len(BOTH.mixings) == 2 and BOTH.longest is None
+
+
+def test_padding_of_a_prompt_is_no_prefix() -> None:
+    """A prompt alone, and the same padded on the right with whatever stands there."""
+    model = built(stack(Causal() | GivenPrefix()))
+    prompt, length = tokens(4), jnp.full((ROWS,), 4)
+    alone, _ = model.prefill(prompt, length, 9)
+    for _ in range(2):
+        padded, _ = model.prefill(jnp.concatenate([prompt, tokens(3)], 1), length, 9)
+        np.testing.assert_allclose(padded, alone, rtol=1e-4, atol=1e-4)

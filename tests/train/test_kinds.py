@@ -128,6 +128,8 @@ def test_an_encoder_decoder_resumes_and_is_sharded_exactly(tmp_path: Path) -> No
         (DECODER, SpanCorruption(layout=EncoderDecoder()), "for an encoder-decoder, and model is TransformerConfig"),
         (DECODER, MaskedLM(), "MaskedLM and MaskedLMConfig go with each other"),
         (MASKED, NextToken(), "MaskedLM and MaskedLMConfig go with each other"),
+        (stack(Full()), NextToken(), "shows a place later tokens, its own target among them"),
+        (MaskedLMConfig(stack(Causal())), MaskedLM(), "hides later tokens, which MaskedLMConfig is to see"),
         (MASKED, UL2(layout=DecoderOnly()), "MaskedLM and MaskedLMConfig go with each other"),
     ],
 )

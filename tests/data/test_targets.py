@@ -31,8 +31,8 @@ from data.targets import (
 from data.targets.denoising import Denoising
 from data.timeline import Timeline
 from data.training import Format
-from model.transformer import DecoderLM, Outputs
-from train.objective import CausalLM
+from model.spec import Hidden
+from train.objective import CrossEntropy
 
 _spec = importlib.util.spec_from_file_location("target_rows", Path(__file__).parent / "target_rows.py")
 target_rows = importlib.util.module_from_spec(_spec)
@@ -105,21 +105,21 @@ def test_specs_are_data(spec: Targets) -> None:
     assert build(describe(spec), Targets) == spec
 
 
-class Uniform(DecoderLM, pytree=False):
+class Uniform:
     """A model that thinks every token alike likely."""
 
-    def __init__(self) -> None:
-        pass
+    def hidden(self, batch, dropout_key=None) -> Hidden:
+        return Hidden(jnp.zeros((*batch["inputs"].shape, TOKENIZER.vocab_size)), jnp.zeros(()), {})
 
-    def outputs(self, tokens, positions=None, segments=None, dropout_key=None) -> Outputs:
-        return Outputs(jnp.zeros((*tokens.shape, TOKENIZER.vocab_size)), jnp.zeros(()), {})
+    def logits(self, x):
+        return x
 
 
 @pytest.mark.parametrize("spec", CAUSAL)
 def test_batches_of_decoders_are_those_of_a_causal_objective(spec: Targets) -> None:
     rows = make_rows(0, 4, spec.raw_length(32))
     batch = spec.start(TOKENIZER, 32)(rows, make_keys(0, 4))
-    found = CausalLM().sums(Uniform(), {name: jnp.asarray(array) for name, array in batch.items()}, None)
+    found = CrossEntropy().sums(Uniform(), {name: jnp.asarray(array) for name, array in batch.items()}, None)
     weight = batch["weights"].sum(dtype=np.float64)
     assert 0 < weight <= 4 * 32 and float(found.weight) == weight
     assert float(found.loss) == pytest.approx(weight * np.log(TOKENIZER.vocab_size), rel=1e-5)

@@ -43,8 +43,8 @@ def test_there_is_an_example_of_each_kind() -> None:
     ]
 
 
-# Two of them each time, the others with the slow tests.
-OFTEN = {"sign_momentum.py", "sqlite_notes.py"}
+# One each time, the others with the slow tests.
+OFTEN = {"sign_momentum.py"}
 CASES = [pytest.param(*one, marks=() if one[0] in OFTEN else pytest.mark.slow, id=one[0]) for one in EXAMPLES]
 
 

@@ -18,6 +18,8 @@ _spec = importlib.util.spec_from_file_location("processes", Path(__file__).paren
 processes = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(processes)
 
+# Minutes of real processes in all; tests/train/test_resume.py kills and damages in the default suite.
+pytestmark = pytest.mark.slow
 STEPS = 60
 # Coarser than a step, so that a stop between two lines of the metrics would show if it left one.
 LOG = "--set=cadence.log=4"
@@ -90,7 +92,6 @@ def check_same(whole: Path, run: Path) -> None:
     assert processes.metrics(run) == processes.metrics(whole)
 
 
-@pytest.mark.slow
 def test_supervised_run_survives_a_kill_a_hang_and_a_preemption(whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     faults = plan(tmp_path, [(10, signal.SIGKILL), (10, "hang"), (13, signal.SIGTERM)])
@@ -108,7 +109,7 @@ def test_supervised_run_survives_a_kill_a_hang_and_a_preemption(whole: Path, tmp
 
 
 # An evaluation is due at 30; nothing is at 33.
-@pytest.mark.parametrize("step", [30, pytest.param(33, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [30, 33])
 def test_sigterm_saves_that_very_step_and_leaves_no_trace(whole: Path, tmp_path: Path, step: int) -> None:
     run = tmp_path / "run"
     faults = plan(tmp_path, [(step, signal.SIGTERM)])
@@ -147,7 +148,6 @@ def test_truncated_checkpoint_is_passed_over(whole: Path, tmp_path: Path) -> Non
     check_same(whole, run)
 
 
-@pytest.mark.slow
 def test_clock_may_jump(whole: Path, tmp_path: Path) -> None:
     jumps = tmp_path / "jumps.py"
     jumps.write_text(JUMPS)
@@ -158,7 +158,6 @@ def test_clock_may_jump(whole: Path, tmp_path: Path) -> None:
     check_same(whole, run)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount the small disk that is to be filled")
 def test_full_disk_ends_the_run_and_loses_nothing(whole: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"

@@ -66,6 +66,7 @@ def pair(alone: Path) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_two_processes_of_two_devices_train_as_one_device(alone: Path, pair: Path) -> None:
     check_same_losses(pair, alone)
     # What two processes saved, one process on one device goes on from.

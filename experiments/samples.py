@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from jax.sharding import NamedSharding
+from jax.sharding import Mesh, NamedSharding
 
 from data import atomic
 from data.prepared import Prepared
@@ -95,6 +95,13 @@ class _Whole:
     @property
     def platform(self) -> str:
         return self.layout.platform
+
+    @property
+    def mesh(self) -> Mesh:
+        return self.layout.mesh
+
+    def spread(self, axis: str) -> tuple[str, ...]:
+        return ()
 
     def activation(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> NamedSharding | None:
         return None if self.layout.mesh.size == 1 else self.layout.replicated

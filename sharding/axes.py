@@ -6,6 +6,7 @@ mesh axis: `sharding.placement` maps names to mesh axes.
 
 import contextlib
 import contextvars
+import math
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
@@ -27,21 +28,30 @@ BUCKETS = "buckets"
 TYPES = "types"
 LABELS = "labels"
 BLOCKS = "blocks"
+# Rows of a batch where experts have an axis of their own, which then needs the mesh axis that divides the batch too.
+GROUPS = "groups"
+# Stages of a pipeline, each with the layers and the activations of its own.
+STAGES = "stages"
 
 LOGICAL_AXES = (
     BATCH, SEQ, EMBED, HEADS, KV_HEADS, HEAD_DIM, MLP, VOCAB, LAYERS, POSITION, EXPERTS, RANK, BUCKETS, TYPES, LABELS,
-    BLOCKS,
+    BLOCKS, GROUPS, STAGES,
 )
 
 
 @runtime_checkable
 class ActiveLayout(Protocol):
-    """What a model needs of a layout: shardings of activations, and the platform they live on."""
+    """What a model needs of a layout: shardings of activations, the mesh for code that is written a device at a time,
+    and the platform they live on."""
 
     platform: str
+    mesh: jax.sharding.Mesh
 
     def activation(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> jax.sharding.Sharding | None:
         """Sharding of an activation with these logical axes, or None to leave it to the compiler."""
+
+    def spread(self, axis: str) -> tuple[str, ...]:
+        """Mesh axes of more than one device that this logical axis of activations is divided over, outermost first."""
 
 
 _active: contextvars.ContextVar[ActiveLayout | None] = contextvars.ContextVar("layout", default=None)
@@ -89,3 +99,25 @@ def laid_out(shape: tuple[int, ...], *axes: str | None) -> jax.sharding.Sharding
     """Sharding that `constrain` would give an activation of this shape; None without a layout or a choice."""
     layout = _active.get()
     return None if layout is None else layout.activation(axes, shape)
+
+
+def spread(axis: str) -> tuple[str, ...]:
+    """Mesh axes that a logical axis of activations is divided over, outermost first; none without a layout.
+
+    With `mesh`, this is what code needs that says itself what a device computes and sends (`jax.shard_map`): which
+    axes these are, and what they are called, is the placement's affair.
+    """
+    layout = _active.get()
+    return () if layout is None else layout.spread(axis)
+
+
+def ways(axis: str) -> int:
+    """Number of parts that a logical axis of activations is divided into."""
+    layout = _active.get()
+    return 1 if layout is None else math.prod(layout.mesh.shape[name] for name in layout.spread(axis))
+
+
+def mesh() -> jax.sharding.Mesh | None:
+    """The mesh a program is traced for; None without a layout."""
+    layout = _active.get()
+    return None if layout is None else layout.mesh

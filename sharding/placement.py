@@ -15,6 +15,8 @@ from sharding.axes import BLOCKS
 
 MeshAxes = str | tuple[str, ...]
 Rules = Mapping[str, MeshAxes]
+# The one mesh axis whose devices are joined by the data-centre network rather than by the chips' own.
+SLICE = "slice"
 
 
 class PlacementError(ValueError):
@@ -46,7 +48,7 @@ class Placement(abc.ABC):
         """The placement on real (or abstract) devices; by default on all devices of the job."""
         chosen = jax.devices() if devices is None else list(devices)
         shape = complete_shape(self.mesh_shape(), len(chosen))
-        array = _arrange(tuple(shape.values()), chosen)
+        array = _arrange(shape, chosen)
         return Layout(Mesh(array, tuple(shape)), self)
 
 
@@ -107,6 +109,11 @@ class Layout:
         spec = self._spec(axes, self.placement.activations)
         return NamedSharding(self.mesh, self._divisible(spec, shape))
 
+    def spread(self, axis: str) -> tuple[str, ...]:
+        """Mesh axes of more than one device that this logical axis of activations is divided over."""
+        rule = _as_tuple(self.placement.activations.get(axis, ()))
+        return tuple(name for name in rule if self.mesh.shape.get(name, 1) > 1)
+
     def undivided(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> list[str]:
         """Sentences on the dimensions of a weight that a rule would shard and their size does not allow."""
         spec = self._spec(axes, self.placement.weights)
@@ -148,10 +155,21 @@ def _as_tuple(entry: MeshAxes) -> tuple[str, ...]:
     return (entry,) if isinstance(entry, str) else tuple(entry)
 
 
-def _arrange(shape: tuple[int, ...], devices: list[jax.Device]) -> np.ndarray:
+def _arrange(shape: Mapping[str, int], devices: list[jax.Device]) -> np.ndarray:
+    sizes = tuple(shape.values())
     # mesh_utils follows the torus on TPUs; elsewhere (and for abstract CPU devices) order is all there is.
     if devices[0].platform == "tpu":
         from jax.experimental import mesh_utils
 
-        return mesh_utils.create_device_mesh(shape, devices=devices)
-    return np.asarray(devices, dtype=object).reshape(shape)
+        slices = len({getattr(device, "slice_index", None) for device in devices})
+        if slices == 1:
+            return mesh_utils.create_device_mesh(sizes, devices=devices)
+        if shape.get(SLICE, 1) != slices:
+            raise PlacementError(
+                f"mesh has {shape.get(SLICE, 1)} on axis '{SLICE}', and the devices are of {slices} slices; "
+                f"a placement with slices={slices} fits"
+            )
+        within = tuple(1 if name == SLICE else size for name, size in shape.items())
+        between = tuple(size if name == SLICE else 1 for name, size in shape.items())
+        return mesh_utils.create_hybrid_device_mesh(within, between, devices=devices)
+    return np.asarray(devices, dtype=object).reshape(sizes)

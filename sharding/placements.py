@@ -1,9 +1,9 @@
-"""The placements that ship: data-parallel, fully-sharded and tensor-parallel."""
+"""The placements that ship: data-parallel, fully-sharded, tensor-parallel, and all ways at once."""
 
 import dataclasses
 from typing import ClassVar
 
-from sharding.placement import Placement, Rules
+from sharding.placement import SLICE, Placement, PlacementError, Rules
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,3 +69,59 @@ class TensorParallel(Placement):
     def mesh_shape(self) -> dict[str, int]:
         """`tensor` innermost: its collectives are in every layer."""
         return {"data": self.data, "fsdp": self.fsdp, "tensor": self.tensor}
+
+
+@dataclasses.dataclass(frozen=True)
+class Combined(Placement):
+    """Every way to divide the work, each over a mesh axis of its own; the others above are what this is with some of 1.
+
+    Attributes:
+      slices: slices joined by the data-centre network, which carries gradients and nothing else.
+      data: replicas within a slice.
+      stage: stages of a pipeline, each with its share of the layers.
+      fsdp: devices over which weights and optimizer state are split, and gathered layer by layer.
+      expert: devices over which experts are split; elsewhere they divide the batch, as `fsdp` does.
+      context: devices that share one sequence, and split weights as `fsdp` does.
+      tensor: devices that share one layer's matrix products.
+    """
+
+    slices: int = 1
+    data: int = 1
+    stage: int = 1
+    fsdp: int = -1
+    expert: int = 1
+    context: int = 1
+    tensor: int = 1
+
+    weights: ClassVar[Rules] = {
+        "embed": ("fsdp", "context"),
+        "heads": "tensor",
+        "kv_heads": "tensor",
+        "mlp": "tensor",
+        "vocab": "tensor",
+        "experts": "expert",
+        "stages": "stage",
+    }
+    activations: ClassVar[Rules] = {
+        "batch": (SLICE, "data", "fsdp", "expert"),
+        "groups": (SLICE, "data", "fsdp"),
+        "seq": "context",
+        "heads": "tensor",
+        "kv_heads": "tensor",
+        "mlp": "tensor",
+        "vocab": "tensor",
+        "experts": "expert",
+        "stages": "stage",
+    }
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            size = getattr(self, field.name)
+            if size != -1 and size < 1:
+                raise PlacementError(f"placement.{field.name} is {size}; it is at least 1, or -1 for what remains")
+
+    def mesh_shape(self) -> dict[str, int]:
+        """What talks most lies innermost; axes of one device are left out."""
+        sizes = dataclasses.asdict(self)
+        named = {SLICE: sizes.pop("slices"), **sizes}
+        return {name: size for name, size in named.items() if size != 1} or {"data": 1}

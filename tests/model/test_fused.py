@@ -52,6 +52,10 @@ class OnGpu:
     """A layout of one GPU."""
 
     platform = "gpu"
+    mesh = None
+
+    def spread(self, axis: str) -> tuple[str, ...]:
+        return ()
 
     def activation(self, axes: tuple, shape: tuple) -> None:
         return None

@@ -15,6 +15,10 @@ class Elsewhere:
     """A layout on a platform that is not here."""
 
     platform = "tpu"
+    mesh = None
+
+    def spread(self, axis: str) -> tuple[str, ...]:
+        return ()
 
     def activation(self, names: tuple[str | None, ...], shape: tuple[int, ...]) -> None:
         return None

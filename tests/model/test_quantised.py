@@ -152,6 +152,10 @@ class Device:
     """A layout of one device of some kind."""
 
     platform = "gpu"
+    mesh = None
+
+    def spread(self, axis: str) -> tuple[str, ...]:
+        return ()
 
     def __init__(self, kind: str) -> None:
         self.device_kind = kind

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from sharding.axes import active, constrain, device_kind, platform
-from sharding.placements import FullySharded
+from sharding.axes import active, constrain, device_kind, mesh, platform, spread, ways
+from sharding.placements import Combined, FullySharded
 
 
 def test_without_a_layout_nothing_is_constrained() -> None:
@@ -28,3 +28,15 @@ def test_a_layout_constrains_while_it_is_active() -> None:
             raise KeyError
         assert shards() == (2, 4)
     assert shards() == (16, 4)
+
+
+def test_a_layout_tells_how_an_axis_is_divided() -> None:
+    assert mesh() is None and spread("batch") == () and ways("batch") == 1
+    layout = Combined(data=2, fsdp=2, context=2).on()
+    with active(layout):
+        assert mesh() is layout.mesh and dict(layout.mesh.shape) == {"data": 2, "fsdp": 2, "context": 2}
+        assert spread("batch") == ("data", "fsdp") and ways("batch") == 4
+        assert spread("seq") == ("context",) and ways("seq") == 2
+        assert spread("heads") == () and ways("heads") == 1
+    with active(Combined(fsdp=1).on(jax.devices()[:1])):
+        assert spread("batch") == () and ways("batch") == 1

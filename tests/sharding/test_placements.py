@@ -22,7 +22,7 @@ from model.qk_norm import PerHead
 from model.router import Sigmoid
 from model.transformer import TransformerConfig
 from sharding.placement import Placement
-from sharding.placements import DataParallel, FullySharded, TensorParallel
+from sharding.placements import Combined, DataParallel, FullySharded, TensorParallel
 from train.objective import CausalLM
 from train.optimizers import AdamW
 from train.state import Blueprint, abstract_state, fresh_state
@@ -53,6 +53,7 @@ PLACEMENTS: dict[str, tuple[Placement, tuple[str, ...]]] = {
     "fsdp": (FullySharded(), ("odd", "experts")),
     "replicas": (FullySharded(data=2), ("odd",)),
     "tensor 2": (TensorParallel(tensor=2), ("odd", "even", "experts")),
+    "combined": (Combined(data=2, fsdp=2, tensor=2), ("odd",)),
     "tensor 4": (TensorParallel(tensor=4, fsdp=2), ("odd",)),
 }
 # An epsilon as large as gradients: else the first step of Adam is a sign, which no rounding respects.
@@ -144,6 +145,7 @@ SHARES = {
     "fsdp": {"embedding": (31, 2), "query": (2, 2, 4, 4), "key": (2, 2, 2, 4), "down": (2, 24, 2)},
     "replicas": {"embedding": (31, 4), "query": (2, 4, 4, 4), "key": (2, 4, 2, 4), "down": (2, 24, 4)},
     "tensor 2": {"embedding": (31, 4), "query": (2, 4, 2, 4), "key": (2, 4, 1, 4), "down": (2, 12, 4)},
+    "combined": {"embedding": (31, 8), "query": (2, 8, 2, 4), "key": (2, 8, 1, 4), "down": (2, 12, 8)},
     "tensor 4": {"embedding": (31, 8), "query": (2, 8, 1, 4), "key": (2, 8, 2, 4), "down": (2, 6, 8)},
 }  # fmt: skip
 

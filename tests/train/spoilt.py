@@ -86,6 +86,8 @@ def crashing(step: int) -> Any:
 
     def dying(self: Checkpoints, state: TrainState, *rest: Any) -> dict[str, float]:
         if int(state.step) == step:
+            # What was being written is whole by then: which save is the last one must not depend on the disk.
+            self._manager.wait_until_finished()
             raise RuntimeError("killed")
         return save(self, state, *rest)
 

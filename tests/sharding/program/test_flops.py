@@ -64,10 +64,10 @@ def test_windows_beside_the_input_are_not_counted(
         line[output * stride + element * window_dilation] is not None
         for output in range(outputs) for element in range(size)
     )  # fmt: skip
-    window = f"window={{size={size} stride={stride} pad={low}_{high} lhs_dilate={dilation} rhs_dilate={window_dilation}}}"
+    window = f"size={size} stride={stride} pad={low}_{high} lhs_dilate={dilation} rhs_dilate={window_dilation}"
     found = flops(
         f"f32[2,{length},3]{{2,1,0}}", f"f32[{size},3,5]{{2,1,0}}", f"f32[2,{outputs},5]{{2,1,0}}", "convolution",
-        f"{window}, dim_labels=b0f_0io->b0f",
+        f"window={{{window}}}, dim_labels=b0f_0io->b0f",
     )  # fmt: skip
     assert found == 2 * 2 * 3 * 5 * met
 

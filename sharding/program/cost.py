@@ -48,7 +48,7 @@ def cost_of(
         roofline=Roofline(
             compute=(tally.flops + tally.kernel_flops) / chip.peak_flops,
             hbm=tally.hbm_bytes / chip.hbm_bandwidth,
-            links=sum(each.seconds for each in collectives),
+            links=float(sum(each.seconds for each in collectives)),
         ),
         warnings=(*tally.notes, *prices.notes),
     )

@@ -3,7 +3,12 @@
 import jax
 
 from sharding.chips import Chip
-from sharding.program.report import ProgramCost
+from sharding.program.collectives import Network
+from sharding.program.pricing import Prices
+from sharding.program.report import ProgramCost, Roofline
+from sharding.program.tally import Tally
+from sharding.program.text import parse
+from sharding.program.timeline import Player
 
 
 def cost_of(program: str | jax.stages.Compiled, chip: Chip, mesh: jax.sharding.Mesh | None = None) -> ProgramCost:
@@ -16,4 +21,30 @@ def cost_of(program: str | jax.stages.Compiled, chip: Chip, mesh: jax.sharding.M
 
     Raises ProgramError if the text is no HLO module.
     """
-    raise NotImplementedError
+    module = parse(program if isinstance(program, str) else program.as_text())
+    tally, prices = Tally(), Prices(module, chip)
+    if not module.scheduled:
+        tally.note("instructions are in no schedule: what overlaps is not known")
+    if mesh is not None and mesh.size != module.partitions:
+        tally.note(f"the mesh has {mesh.size} devices and the program {module.partitions}: axes are not told")
+    Player(module, prices, Network(chip, module.partitions, mesh), tally).play(module.entry, 1.0)
+    if not tally.estimated:
+        tally.note("no operation has estimated cycles, which are written by the last passes: seconds are rooflines")
+    collectives = tally.collectives()
+    return ProgramCost(
+        chip=chip,
+        devices=module.partitions,
+        matmul_flops=tally.flops,
+        kernel_flops=tally.kernel_flops,
+        hbm_bytes=tally.hbm_bytes,
+        cycles=tally.cycles,
+        collectives=collectives,
+        loops=tuple(tally.loops),
+        seconds=tally.seconds(),
+        roofline=Roofline(
+            compute=(tally.flops + tally.kernel_flops) / chip.peak_flops,
+            hbm=tally.hbm_bytes / chip.hbm_bandwidth,
+            links=sum(each.seconds for each in collectives),
+        ),
+        warnings=(*tally.notes, *prices.notes),
+    )

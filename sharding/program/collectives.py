@@ -1,0 +1,138 @@
+"""What collectives send, over which mesh axes, and how long that takes on the links.
+
+A ring of g devices sends (g - 1) / g of the array once for an all-gather or a reduce-scatter and twice for an
+all-reduce (Thakur 2005, "Optimization of Collective Communication Operations in MPICH"). An all-to-all sends as much
+as a reduce-scatter, each part over a quarter of the ring on average.
+"""
+
+import dataclasses
+import functools
+import re
+
+import jax
+
+from sharding.chips import Chip
+from sharding.program import groups
+from sharding.program.report import Kind
+from sharding.program.text import Computation, Instruction
+
+# Part of the links' rate that is reached, and what a collective takes besides, in seconds.
+LINK_EFFICIENCY = 0.8
+LATENCY = 5e-6
+
+_KINDS = {kind.value: kind for kind in Kind}
+_BY_NAME = re.compile("(all-gather|all-reduce|reduce-scatter|collective-permute|all-to-all)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Exchange:
+    """One collective, once.
+
+    Attributes:
+      kind: of collective.
+      axes: mesh axes that it is over; None where that is not known.
+      size: devices in a group.
+      payload_bytes: of the whole array.
+      sent_bytes: that a device must send.
+      seconds: on the links.
+      lane: collectives of the same lane wait for each other.
+      between_slices: whether it needs the data-centre network.
+    """
+
+    kind: Kind
+    axes: tuple[str, ...] | None
+    size: int
+    payload_bytes: float
+    sent_bytes: float
+    seconds: float
+    lane: str
+    between_slices: bool = False
+
+
+def kind_of(opcode: str) -> Kind | None:
+    """The collective that an opcode is, or starts; None if it is none."""
+    return _KINDS.get(opcode.removesuffix("-start"))
+
+
+class Network:
+    """Joins the devices of a program.
+
+    Args:
+      chip: that they are.
+      devices: their number.
+      mesh: that the program was compiled for, if axes are to be told.
+    """
+
+    def __init__(self, chip: Chip, devices: int, mesh: jax.sharding.Mesh | None) -> None:
+        self._chip, self._devices, self._mesh = chip, devices, mesh
+        self._slices = 1 if mesh is None else groups.slices((tuple(range(mesh.size)),), mesh)
+        self._span = functools.lru_cache(maxsize=None)(self._spanned)
+
+    def exchange(self, where: Computation, instruction: Instruction) -> Exchange:
+        """What a collective of a computation sends."""
+        kind = _KINDS[instruction.opcode.removesuffix("-start")]
+        given = [
+            sum(each.bytes for each in where.named[name].arrays) for name in instruction.operands if name in where.named
+        ]
+        # Of a ragged all-to-all only the first operand is sent; the others say where it goes.
+        taken = given[0] if kind is Kind.RAGGED_ALL_TO_ALL and given else sum(given)
+        payload = taken
+        if kind is Kind.ALL_GATHER:
+            payload = sum(each.bytes for each in instruction.arrays)
+            if instruction.opcode.endswith("-start"):  # whose result holds its operands too
+                payload = max(payload - taken, taken)
+        text = groups.written(instruction.attributes)
+        axes, size, slices = self._span(text)
+        return self._priced(kind, axes, size, slices, payload, text or "all")
+
+    def sparse_core(self, instruction: Instruction, body: Computation) -> Exchange | None:
+        """What a collective sends that the SparseCore does: an opaque call, told by its name and its shapes alone."""
+        found = _BY_NAME.match(instruction.name)
+        taken = sum(each.bytes for parameter in body.parameters.values() for each in parameter.arrays)
+        made = sum(each.bytes for each in body.root.arrays)
+        if found is None or not taken or not made:
+            return None
+        kind = _KINDS[found[1]]
+        size = round(max(made / taken, taken / made))
+        payload = made if kind is Kind.ALL_GATHER else taken
+        return self._priced(kind, None, size if size > 1 else self._devices, 1, payload, f"SparseCore {size}")
+
+    def _spanned(self, text: str) -> tuple[tuple[str, ...] | None, int, int]:
+        """Mesh axes, devices and slices of a group of a collective whose groups are written so."""
+        if self._mesh is None and not text:
+            return None, self._devices, 1
+        found = groups.groups(f"replica_groups={text}", self._devices)
+        size = max(map(len, found))
+        if self._mesh is None or self._mesh.size != self._devices:
+            return None, size, 1
+        return groups.axes(found, self._mesh), size, groups.slices(found, self._mesh)
+
+    def _priced(
+        self, kind: Kind, axes: tuple[str, ...] | None, size: int, slices: int, payload: float, lane: str
+    ) -> Exchange:
+        chip, within = self._chip, max(1, size // slices)
+        seconds = LATENCY
+        sent = _sent(kind, payload, size, chip)
+        if kind is Kind.PERMUTE:
+            rate = chip.dcn_bandwidth if slices > 1 else chip.link_bandwidth * LINK_EFFICIENCY
+            seconds += sent / rate
+        else:
+            # A group that is a whole slice has all links of a chip, one that is a part of it those of one dimension.
+            links = chip.links if within >= self._devices // self._slices else 2
+            # Between slices goes what is left when the devices of each have shared theirs.
+            between = _sent(kind, payload / within, slices, chip) if slices > 1 else 0.0
+            inside = _sent(kind, payload, within, chip) if slices > 1 else sent
+            seconds += inside / (links * chip.link_bandwidth * LINK_EFFICIENCY) + between / chip.dcn_bandwidth
+        return Exchange(kind, axes, size, payload, sent, seconds, lane, slices > 1)
+
+
+def _sent(kind: Kind, payload: float, size: int, chip: Chip) -> float:
+    """Bytes that each of `size` devices sends for a payload."""
+    part = (size - 1) / size
+    if kind is Kind.PERMUTE:
+        return payload
+    if kind in (Kind.ALL_GATHER, Kind.REDUCE_SCATTER):
+        return payload * part
+    if kind is Kind.ALL_REDUCE:
+        return 2 * payload * part
+    return payload * part * max(1.0, size ** (1 / chip.torus) / 4)

@@ -75,10 +75,10 @@ class Network:
             sum(each.bytes for each in where.named[name].arrays) for name in instruction.operands if name in where.named
         ]
         # Of a ragged all-to-all only the first operand is sent; the others say where it goes.
-        taken = given[0] if kind is Kind.RAGGED_ALL_TO_ALL and given else sum(given)
+        taken = given[0] if kind is Kind.RAGGED_ALL_TO_ALL and given else float(sum(given))
         payload = taken
         if kind is Kind.ALL_GATHER:
-            payload = sum(each.bytes for each in instruction.arrays)
+            payload = float(sum(each.bytes for each in instruction.arrays))
             if instruction.opcode.endswith("-start"):  # whose result holds its operands too
                 payload = max(payload - taken, taken)
         text = groups.written(instruction.attributes)

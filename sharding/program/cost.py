@@ -1,5 +1,7 @@
 """What a compiled program costs."""
 
+from collections.abc import Iterable
+
 import jax
 
 from sharding.chips import Chip
@@ -11,17 +13,19 @@ from sharding.program.text import parse
 from sharding.program.timeline import Player
 
 
-def cost_of(program: str | jax.stages.Compiled, chip: Chip, mesh: jax.sharding.Mesh | None = None) -> ProgramCost:
+def cost_of(
+    program: jax.stages.Compiled | str | Iterable[str], chip: Chip, mesh: jax.sharding.Mesh | None = None
+) -> ProgramCost:
     """Counts what one call of a program costs one device of `chip`, and simulates its schedule.
 
     Args:
-      program: compiled for a TPU, or the text of its scheduled HLO.
+      program: compiled for a TPU; or its scheduled HLO, as one text or by lines (an open file of XLA's dump).
       chip: whose rates the counts are divided by.
       mesh: that it was compiled for; collectives are then told by its axes.
 
     Raises ProgramError if the text is no HLO module.
     """
-    module = parse(program if isinstance(program, str) else program.as_text())
+    module = parse(program.as_text() if isinstance(program, jax.stages.Compiled) else program)
     tally, prices = Tally(), Prices(module, chip)
     if not module.scheduled:
         tally.note("instructions are in no schedule: what overlaps is not known")

@@ -131,7 +131,8 @@ class Prices:
             return None
         flops, hbm = kernel_flops(where, call), self._traffic.moved(where, call)
         if flops is None:
-            self.notes[f"kernel {call.name.rstrip('.0123456789')} ({target}): FLOPs unknown, priced by its bytes"] = None
+            name = call.name.rstrip(".0123456789")
+            self.notes[f"kernel {name} ({target}): FLOPs unknown, priced by its bytes"] = None
         seconds = max((flops or 0.0) / (self._chip.peak_flops * KERNEL_EFFICIENCY), self.copied(hbm))
         return Work(Category.KERNEL, seconds, flops or 0.0, hbm, None)
 

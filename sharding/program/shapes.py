@@ -55,7 +55,7 @@ class Array:
     @property
     def bytes(self) -> float:
         """Of the elements, as collectives send them."""
-        return self.elements * _BYTES[self.dtype]
+        return float(self.elements * _BYTES[self.dtype])
 
     @property
     def padded_bytes(self) -> float:
@@ -65,7 +65,7 @@ class Array:
         sizes = list(self.dims)
         for dim, tile in zip(self.minor_to_major, reversed(self.tile), strict=False):
             sizes[dim] = -(-sizes[dim] // tile) * tile
-        return math.prod(sizes) * _BYTES[self.dtype]
+        return float(math.prod(sizes) * _BYTES[self.dtype])
 
 
 @functools.lru_cache(maxsize=65536)
@@ -78,7 +78,7 @@ def arrays(text: str) -> tuple[Array, ...]:
 
 def size(text: str, spaces: Collection[int] | None = (Space.HBM,)) -> float:
     """Padded bytes of a type's arrays in these memories, or in any."""
-    return sum(each.padded_bytes for each in arrays(text) if spaces is None or each.space in spaces)
+    return float(sum(each.padded_bytes for each in arrays(text) if spaces is None or each.space in spaces))
 
 
 def _array(dtype: str, dims: str, layout: str) -> Array:

@@ -53,8 +53,8 @@ class Tally:
         rows = [
             Collective(
                 kind, axes, size,
-                count=sum(runs.total() for _, runs in group),
-                asynchronous=sum(runs[True] for _, runs in group),
+                count=float(sum(runs.total() for _, runs in group)),
+                asynchronous=float(sum(runs[True] for _, runs in group)),
                 payload_bytes=sum(each.payload_bytes * runs.total() for each, runs in group),
                 sent_bytes=sum(each.sent_bytes * runs.total() for each, runs in group),
                 seconds=sum(each.seconds * runs.total() for each, runs in group),

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from sharding.program.shapes import Array, arrays
 
 _COMPUTATION = re.compile(r"(ENTRY )?%?([\w.\-]+) \(.*\{\s*$")
-# A tuple's type ends at the first bracket that a blank and an opcode follow: inside it no bracket is followed by a blank.
+# A tuple's type ends at the first bracket that a blank and an opcode follow; inside it no blank follows a bracket.
 _INSTRUCTION = re.compile(r"\s+(ROOT )?%?([\w.\-]+) = (\(.*?\)|\S+) ([a-z][\w\-]*)\(", re.DOTALL)
 _BEGINS = re.compile(r"\s+(?:ROOT )?%?[\w.\-]+ = ")
 _REFERENCE = re.compile(r"%([\w.\-]+)")

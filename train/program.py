@@ -13,7 +13,7 @@ from train.experiment import Experiment
 from train.feed import abstract_batch
 from train.memory import Memory, memory_of
 from train.probe import Probe
-from train.state import Blueprint, TrainState
+from train.state import Blueprint, TrainState, abstract_state
 from train.step import lower_step, make_step
 
 
@@ -41,6 +41,25 @@ class Programs:
         self._experiment, self._abstract, self._layout = experiment, abstract, layout
         self._parts = (blueprint, experiment.objective, optimizer, schedule)
 
+    @classmethod
+    def of(cls, experiment: Experiment, layout: Layout) -> "Programs":
+        """Those of an experiment of which nothing is there yet but shapes."""
+        blueprint = Blueprint(experiment.model)
+        schedule = experiment.schedule.over(experiment.steps)
+        optimizer = experiment.optimizer.transform(schedule, blueprint.table)
+        abstract = abstract_state(blueprint, optimizer, layout, experiment.objective, experiment.safety)
+        return cls(experiment, blueprint, optimizer, schedule, abstract, layout)
+
+    @property
+    def blueprint(self) -> Blueprint:
+        """The model's structure."""
+        return self._parts[0]
+
+    @property
+    def abstract(self) -> TrainState:
+        """The state that a step takes, as shapes with shardings."""
+        return self._abstract
+
     def at(self, step: int) -> Any:
         """The program of the step after `step` steps: (state, batch) -> (state, metrics)."""
         units = self._experiment.batch.growth.factor(step)
@@ -54,7 +73,8 @@ class Programs:
         """`perf/compile_seconds`, and the memory of the step compiled last."""
         return {"perf/compile_seconds": self.seconds, **(self.memory.figures() if self.memory else {})}
 
-    def _compile(self, units: int) -> jax.stages.Compiled:
+    def lowered(self, units: int) -> tuple[jax.stages.Lowered, dict[str, Any]]:
+        """The step for a batch of `units` times the smallest, before XLA compiles it, and that batch as shapes."""
         experiment, batch = self._experiment, self._experiment.batch
         probes = [hook for hook in experiment.hooks if isinstance(hook, Probe)]
         step = make_step(
@@ -62,10 +82,17 @@ class Programs:
             safety=experiment.safety,
         )
         rows = abstract_batch(batch.form.fields, batch.batch * units, self._layout)
-        lowered = lower_step(step, self._abstract, rows, self._layout)
-        self.hash = self.hash or program_hash(lowered)
+        return lower_step(step, self._abstract, rows, self._layout), rows
+
+    def compiled(self, lowered: jax.stages.Lowered) -> jax.stages.Compiled:
+        """What XLA makes of a step."""
         with active(self._layout):
-            compiled = lowered.compile()
+            return lowered.compile()
+
+    def _compile(self, units: int) -> jax.stages.Compiled:
+        lowered, rows = self.lowered(units)
+        self.hash = self.hash or program_hash(lowered)
+        compiled = self.compiled(lowered)
         self.memory = memory_of(compiled, self._abstract, rows)
         return compiled
 

@@ -1,0 +1,78 @@
+"""The training step of an experiment, as `train.loop` would compile it, for a topology that is not at hand."""
+
+import dataclasses
+import resource
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from experiments.planning.mismatch import divided
+from experiments.planning.occupancy import Occupancy, occupied, too_large
+from sharding.placement import Layout
+from sharding.topology import Topology
+from train.experiment import Experiment
+from train.program import Programs
+
+
+@dataclasses.dataclass(frozen=True)
+class Effort:
+    """What it took to compile.
+
+    Attributes:
+      trace_seconds: to write the program down.
+      compile_seconds: the TPU compiler's.
+      memory_bytes: the most that this process held until then.
+    """
+
+    trace_seconds: float
+    compile_seconds: float
+    memory_bytes: int
+
+
+class Step:
+    """A step on a topology; nothing is compiled before `compile`.
+
+    Raises UsageError where the experiment does not divide over the topology.
+    """
+
+    def __init__(self, experiment: Experiment, topology: Topology) -> None:
+        self.experiment, self.topology = experiment, topology
+        self.layout: Layout = divided(experiment, topology)
+        self.programs = Programs.of(experiment, self.layout)
+        # The largest batch of a run whose batches grow: what fits then fits always.
+        self.units: int = experiment.batch.growth.factor(experiment.steps - 1)
+
+    @property
+    def mesh(self) -> Mapping[str, int]:
+        """Mesh axis -> devices."""
+        return dict(self.layout.mesh.shape)
+
+    @property
+    def rows(self) -> int:
+        """Rows that a step reads."""
+        return self.experiment.batch.batch * self.units
+
+    @property
+    def kept_whole(self) -> list[str]:
+        """Sentences on weights that the placement would divide and cannot."""
+        return self.programs.blueprint.undivided(self.layout)
+
+    def compile(self) -> tuple[jax.stages.Compiled | None, Occupancy, Effort]:
+        """The program, None if the compiler finds no room for it; its memory; and what it took."""
+        began = time.perf_counter()
+        lowered, rows = self.programs.lowered(self.units)
+        traced = time.perf_counter()
+        compiled: Any = None
+        try:
+            compiled = self.programs.compiled(lowered)
+            found = occupied(compiled, self.programs.abstract, rows, self.topology)
+        except jax.errors.JaxRuntimeError as error:
+            wanted = too_large(error)
+            if wanted is None:
+                raise
+            found = occupied(None, self.programs.abstract, rows, self.topology, wanted)
+        ended = time.perf_counter()
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return compiled, found, Effort(traced - began, ended - traced, most)

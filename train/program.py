@@ -8,6 +8,7 @@ import jax
 import optax
 
 from sharding.axes import active
+from sharding.compiler_flags import compiler_options
 from sharding.placement import Layout
 from train.experiment import Experiment
 from train.feed import abstract_batch
@@ -65,7 +66,7 @@ class Programs:
         lowered = lower_step(step, self._abstract, rows, self._layout)
         self.hash = self.hash or program_hash(lowered)
         with active(self._layout):
-            compiled = lowered.compile()
+            compiled = lowered.compile(compiler_options=compiler_options(self._layout.device_kind))
         self.memory = memory_of(compiled, self._abstract, rows)
         return compiled
 

@@ -26,6 +26,7 @@ from model.kernels import (
     part,
 )
 from model.masks import Places, at_least
+from sharding.axes import HEADS, spread
 
 # Boolean [1 or n, 1, rows, keys]; a constant where segments do not matter. None: all keys are seen.
 Seen = Array | np.ndarray | None
@@ -35,7 +36,8 @@ Seen = Array | np.ndarray | None
 class Recomputed(Kernel):
     """Blocked attention with its own gradient, for XLA's CPU backend.
 
-    Needs plain indices and float32, and neither bias nor dropout; leaves all else to `Blocked`.
+    Needs plain indices, float32 and heads that no two devices share out, and neither bias nor dropout; leaves all else
+    to `Blocked`.
 
     Attributes:
       block: queries in a block, and keys.
@@ -56,7 +58,9 @@ class Recomputed(Kernel):
         dropout: Dropout | None,
     ) -> Float[Array, "batch seq heads value_dim"]:
         """One softmax a block of queries, over its blocks of keys."""
-        if not visibility.plain or scores.bias is not None or dropout is not None or q.dtype != jnp.float32:
+        asked = visibility.plain and scores.bias is None and dropout is None and q.dtype == jnp.float32
+        # Heads that are divided cannot be folded into the batch where they lie.
+        if not asked or spread(HEADS):
             return Blocked(self.block).attend(q, k, v, visibility, scores, dropout)
         batch, queries, heads, head_dim = q.shape
         keys, kv_heads = k.shape[1], k.shape[2]

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, Int
 
 from model import cpu_layers
 from model.quantised import QuantisedProduct
-from sharding.axes import platform
+from sharding.axes import EMBED, SEQ, VOCAB, constrain, platform, spread
 
 
 def linear(
@@ -34,7 +34,8 @@ def linear(
 
 def embedding(table: Float[Array, "vocab embed"], tokens: Int[Array, "*batch"]) -> Float[Array, "*batch embed"]:
     """Rows of the table; a token outside of it takes the nearest row."""
-    return jnp.take(table, tokens, axis=0, mode="clip")
+    # Whole rows: of rows in parts a device would make a part of each token, and exchange all of the stream for it.
+    return jnp.take(constrain(table, VOCAB, EMBED), tokens, axis=0, mode="clip")
 
 
 def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -66,5 +67,6 @@ def layer_norm(
 
 
 def _on_cpu(x: Array) -> bool:
-    # In bfloat16 the CPU is only a stand-in for an accelerator, whose formulas it should then follow.
-    return platform() == "cpu" and x.dtype == jnp.float32
+    # In bfloat16 the CPU is only a stand-in for an accelerator, whose formulas it should then follow. A sequence that
+    # is divided cannot be folded into the batch where it lies.
+    return platform() == "cpu" and x.dtype == jnp.float32 and not spread(SEQ)

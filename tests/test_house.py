@@ -46,6 +46,7 @@ MIRRORS_NOTHING: dict[str, str] = {
     "faults": "whatever befalls a run, it ends like an undisturbed one",
     "processes": "several processes train as one",
     "bad_input": "what a person is told",
+    "collectives": "what compiled steps send between devices, under each placement",
     "tpu_compiler": "the configs that ship, compiled for the pods they are for",
 }
 NAMELESS = {"utils", "util", "common", "helpers", "helper", "misc"}

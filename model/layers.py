@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, Int
 
 from model import cpu_layers
 from model.quantised import QuantisedProduct
-from sharding.axes import platform
+from sharding.axes import SEQ, platform, ways
 
 
 def linear(
@@ -26,7 +26,7 @@ def linear(
     weight = weight.astype(x.dtype)
     if quantised is not None:
         return quantised(x, weight)
-    if not _on_cpu(x):
+    if not _on_cpu(x) or ways(SEQ) > 1:
         return jnp.einsum("...i,io->...o", x, weight, preferred_element_type=result)
     flat = cpu_layers.matmul(x.reshape(-1, x.shape[-1]), weight)
     return flat.reshape(*x.shape[:-1], weight.shape[-1])

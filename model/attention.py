@@ -21,7 +21,8 @@ from model.observation import Attended, observe
 from model.parameters import Sizes, filled, normal
 from model.positions import Positions, Rope, angles_fit
 from model.qk_norm import QueryKeyNorm
-from sharding.axes import BATCH, EMBED, HEAD_DIM, HEADS, KV_HEADS, SEQ, constrain, platform
+from model.ring import Ring
+from sharding.axes import BATCH, EMBED, HEAD_DIM, HEADS, KV_HEADS, SEQ, constrain, platform, ways
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,8 +203,10 @@ def named(x: Float[Array, "*shape"], name: str) -> Float[Array, "*shape"]:
 
 
 def kernel_of(chosen: Kernel | None) -> Kernel:
-    """The chosen way to compute attention, or the platform's."""
-    return chosen or kernel_for(platform())
+    """The chosen way to compute attention, or the platform's; in a ring where devices share a sequence."""
+    kernel = chosen or kernel_for(platform())
+    # Left to itself, the compiler would gather the sequence on every device.
+    return kernel if kernel.divided or ways(SEQ) == 1 else Ring(kernel)
 
 
 def within_row(mask: Mask, step: Step) -> Visibility:

@@ -5,7 +5,7 @@ For accelerators there are `model/splash.py` and `model/fused.py`, for CPUs `mod
 
 import abc
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -68,7 +68,14 @@ class Dropout(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Kernel(abc.ABC):
-    """One way to compute attention."""
+    """One way to compute attention.
+
+    Attributes:
+      divided: whether it knows what to do with a sequence that is divided over devices; one that does not is put
+        inside a `Ring` there.
+    """
+
+    divided: ClassVar[bool] = False
 
     @abc.abstractmethod
     def attend(

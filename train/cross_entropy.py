@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from sharding.axes import SEQ, ways
+
 # Of [batch, seq, embed] logits [batch, seq, vocab].
 MakeLogits = Callable[[Array], Array]
 # Of logits and targets what is minimised of each token, and its negative log likelihood.
@@ -57,10 +59,10 @@ def chunked(
 
     The gradient is taken along with the loss: it is linear in the loss's own, which is one number, so that nothing
     has to be kept or computed again for it (as in Liger; Hsu 2024, arXiv:2410.10989, section 3.2). The last chunk is
-    filled up with places of weight 0.
+    filled up with places of weight 0. Of a sequence that devices share, a chunk has as many places of each one's part.
     """
-    seq, filling = x.shape[1], -x.shape[1] % chunk
-    parts = tuple(_cut(part, filling, chunk) for part in (x, targets, weights))
+    cut = _Cut.of(x.shape[1], chunk)
+    parts = tuple(cut(part) for part in (x, targets, weights))
 
     def of_chunk(x: Array, targets: Array, weights: Array) -> tuple[Array, tuple[Array, Array]]:
         each, nll = loss(logits(x), targets)
@@ -100,15 +102,41 @@ def chunked(
     # Whoever derives by the weights within a gradient by the model (losses by group) must not differentiate
     # `forward`, which would keep the logits of all chunks: that part is linear, and stands here by itself.
     total = total + jnp.sum(jax.lax.stop_gradient(each) * (parts[2] - fixed))
-    nll = jnp.moveaxis(nll, 0, 1).reshape(nll.shape[1], -1)[:, :seq]
-    return Weighed(total, jax.lax.stop_gradient(nll))
+    return Weighed(total, jax.lax.stop_gradient(cut.joined(nll)))
 
 
 def _flat(found: tuple[Array, tuple[Array, Array]]) -> tuple[Array, Array, Array]:
     return found[0], found[1][0], found[1][1]
 
 
-def _cut(x: Array, filling: int, chunk: int) -> Array:
-    """[batch, seq, ...] as [chunks, batch, chunk, ...]; the sequence is not what batches are divided over."""
-    x = jnp.pad(x, ((0, 0), (0, filling), *((0, 0) for _ in x.shape[2:])))
-    return jnp.moveaxis(x.reshape(x.shape[0], -1, chunk, *x.shape[2:]), 1, 0)
+class _Cut(NamedTuple):
+    """How a sequence is cut into chunks.
+
+    Attributes:
+      shares: parts of the sequence, each on devices of its own, and each cut by itself.
+      length: places of a part.
+      places: places of a part in a chunk.
+    """
+
+    shares: int
+    length: int
+    places: int
+
+    @classmethod
+    def of(cls, seq: int, chunk: int) -> "_Cut":
+        """For `chunk` places in all."""
+        shares = ways(SEQ) if seq % ways(SEQ) == 0 else 1
+        return cls(shares, seq // shares, -(-chunk // shares))
+
+    def __call__(self, x: Array) -> Array:
+        """[batch, seq, ...] as [chunks, batch, chunk, ...], filled up with zeros."""
+        rest = x.shape[2:]
+        x = x.reshape(x.shape[0], self.shares, self.length, *rest)
+        x = jnp.pad(x, ((0, 0), (0, 0), (0, -self.length % self.places), *((0, 0) for _ in rest)))
+        x = jnp.moveaxis(x.reshape(*x.shape[:2], -1, self.places, *rest), 2, 0)
+        return x.reshape(*x.shape[:2], -1, *rest)
+
+    def joined(self, x: Array) -> Array:
+        """[chunks, batch, chunk] as [batch, seq], without what it was filled up with."""
+        x = jnp.moveaxis(x.reshape(*x.shape[:2], self.shares, self.places), 0, 2)
+        return x.reshape(*x.shape[:2], -1)[:, :, : self.length].reshape(x.shape[0], -1)

@@ -13,7 +13,7 @@ from model.config import Logits, TransformerConfig
 from model.feedforward import MLP
 from model.precision import Precision
 from sharding.axes import active
-from sharding.placements import DataParallel, FullySharded, TensorParallel
+from sharding.placements import Combined, DataParallel, FullySharded, TensorParallel
 from train.group_losses import GroupLosses
 from train.objective import CrossEntropy
 from train.state import Blueprint
@@ -59,7 +59,9 @@ def test_stretches_give_the_loss_and_the_gradients_of_the_whole(config: Transfor
     close(measured(config, dataclasses.replace(rule, chunk=chunk)), measured(config, rule))
 
 
-@pytest.mark.parametrize("placement", [FullySharded(), TensorParallel(tensor=2)], ids=["fsdp", "tensor"])
+@pytest.mark.parametrize("placement", [FullySharded(), TensorParallel(tensor=2), Combined(context=2)],
+    ids=["fsdp", "tensor", "context"],
+)
 def test_sharded_stretches_are_the_whole_on_one_device(placement: Any) -> None:
     close(measured(BENT, CrossEntropy(z_loss=0.1, chunk=5), placement), measured(BENT, CrossEntropy(z_loss=0.1)))
 

@@ -1,4 +1,7 @@
-"""How tokens come to their experts and back: everyone to everyone, or up to a capacity; `model.dropless` has another."""
+"""How tokens come to their experts and back: everyone to everyone, or up to a capacity.
+
+A third way, by sorting, is `model.dropless`.
+"""
 
 import abc
 import dataclasses

@@ -1,4 +1,4 @@
-"""Rows that devices send one another, as many as each has for each: what `jax.shard_map` runs on a device."""
+"""Rows that devices send one another, as many as each has for each: what runs on a device, under `jax.shard_map`."""
 
 import dataclasses
 import functools
@@ -31,15 +31,18 @@ class Traffic(NamedTuple):
 
 
 def traffic(counts: Int[Array, "devices devices"], first: int | Array, most: int) -> Traffic:
-    """Of the rows that devices have for one another: those that each receives from number `first` on, `most` at most.
+    """Of the rows that devices have for one another, `most` that each receives, from number `first` on.
 
-    A sender has its rows in the order of the devices they are for, and a receiver gets them in the order of the
-    devices they are from.
+    Args:
+      counts: rows by sender and receiver. A sender has its rows in the order of the devices they are for, and a
+        receiver counts them in the order of the devices they are from.
+      first: number of the first row that goes now.
+      most: places of a receiver.
     """
     number = jnp.cumsum(counts, axis=0) - counts
-    begin = jnp.clip(number, first, first + most)
-    end = jnp.clip(number + counts, first, first + most)
-    return Traffic(jnp.cumsum(counts, axis=1) - counts + begin - number, begin - first, end - begin)
+    begin, end = (jnp.clip(x, first, first + most) for x in (number, number + counts))
+    passed = jnp.clip(first - number, 0, counts)
+    return Traffic(jnp.cumsum(counts, axis=1) - counts + passed, begin - first, end - begin)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,46 +58,41 @@ class Exchange:
     devices: int
 
     def __call__(self, rows: Float[Array, "rows embed"], plan: Traffic, places: int) -> Float[Array, "places embed"]:
-        """What a device receives, 0 in places that nothing is sent to. Its gradient goes the way back."""
-        return _moved(self, rows, plan, places)
+        """What a device receives, 0 in places that nothing is sent to; gradients go the way back."""
+        return _moved(self, (rows.shape[0], places), rows, plan)
 
     def moved(self, rows: Float[Array, "rows embed"], plan: Traffic, places: int) -> Float[Array, "places embed"]:
-        """The same without a gradient of its own."""
+        """The same, without a gradient."""
         me = jax.lax.axis_index(self.axes)
+        outward, inward = plan.size[me], plan.size[:, me]
         if platform() != "cpu":
             empty = jnp.zeros((places, rows.shape[1]), rows.dtype)
-            sizes = plan.size[me], plan.size[:, me]
-            arguments = (plan.start[me], sizes[0], plan.place[me], sizes[1])
-            return jax.lax.ragged_all_to_all(rows, empty, *arguments, axis_name=self.axes)
+            return jax.lax.ragged_all_to_all(
+                rows, empty, plan.start[me], outward, plan.place[me], inward, axis_name=self.axes
+            )
         # XLA's CPU backend sends blocks of one size alone.
         most = min(rows.shape[0], places)
-        offset = jnp.arange(most)
-        chosen = jnp.where(offset < plan.size[me][:, None], plan.start[me][:, None] + offset, rows.shape[0])
-        blocks = jax.lax.all_to_all(_read(rows, chosen.reshape(-1)), self.axes, 0, 0, tiled=True)
-        begin, end = plan.place[:, me], plan.place[:, me] + plan.size[:, me]
-        place = jnp.arange(places)
-        sender = jnp.minimum(jnp.searchsorted(end, place, side="right"), self.devices - 1)
-        there = (place >= begin[sender]) & (place < end[sender])
-        return _read(blocks, jnp.where(there, sender * most + place - begin[sender], blocks.shape[0]))
+        number = jnp.arange(most)
+        chosen = jnp.where(number < outward[:, None], plan.start[me][:, None] + number, rows.shape[0])
+        blocks = jax.lax.all_to_all(picked(rows, chosen.reshape(-1)), self.axes, 0, 0, tiled=True)
+        begin, place = plan.place[:, me], jnp.arange(places)
+        sender = jnp.minimum(jnp.searchsorted(begin + inward, place, side="right"), self.devices - 1)
+        number = place - begin[sender]
+        there = (number >= 0) & (number < inward[sender])
+        return picked(blocks, jnp.where(there, sender * most + number, blocks.shape[0]))
 
 
-def _read(rows: Float[Array, "rows embed"], chosen: Int[Array, " others"]) -> Float[Array, "others embed"]:
-    return jnp.take(rows, chosen, axis=0, mode="fill", fill_value=0)
+def picked(x: Float[Array, "rows embed"], chosen: Int[Array, " others"]) -> Float[Array, "others embed"]:
+    """The chosen rows; 0 for a number beyond them."""
+    return jnp.take(x, chosen, axis=0, mode="fill", fill_value=0)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 3))
-def _moved(exchange: Exchange, rows: Array, plan: Traffic, places: int) -> Array:
-    return exchange.moved(rows, plan, places)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _moved(exchange: Exchange, sizes: tuple[int, int], rows: Array, plan: Traffic) -> Array:
+    return exchange.moved(rows, plan, sizes[1])
 
 
-def _moved_forward(exchange: Exchange, rows: Array, plan: Traffic, places: int) -> tuple[Array, tuple[Traffic, Array]]:
-    # Of `rows` only their number is needed again.
-    return exchange.moved(rows, plan, places), (plan, jnp.zeros((rows.shape[0], 0)))
-
-
-def _moved_backward(exchange: Exchange, places: int, kept: tuple[Traffic, Array], dy: Array) -> tuple[Array, None]:
-    plan, rows = kept
-    return exchange.moved(dy, plan.reversed, rows.shape[0]), None
-
-
-_moved.defvjp(_moved_forward, _moved_backward)
+_moved.defvjp(
+    lambda exchange, sizes, rows, plan: (exchange.moved(rows, plan, sizes[1]), plan),
+    lambda exchange, sizes, plan, dy: (exchange.moved(dy, plan.reversed, sizes[0]), None),
+)

@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from model.dispatch import Experts, one_hot
+from model.exchange import picked
 from model.feedforward import Products
 from sharding.axes import platform
 
@@ -78,11 +79,11 @@ def sent(
     x: Float[Array, "tokens embed"], source: Int[Array, " rows"], slot: Int[Array, " choices"], top_k: int
 ) -> Float[Array, "rows embed"]:
     """The token of each row. Both directions read rows, since adding to rows in any order is slow."""
-    return _rows(x, source // top_k)
+    return picked(x, source // top_k)
 
 
 def _sent_backward(top_k: int, slot: Array, dy: Array) -> tuple[Array, None, None]:
-    dx = _rows(dy, slot).reshape(-1, top_k, dy.shape[-1])
+    dx = picked(dy, slot).reshape(-1, top_k, dy.shape[-1])
     return dx.astype(jnp.float32).sum(1).astype(dy.dtype), None, None
 
 
@@ -94,17 +95,13 @@ def back(
     y: Float[Array, "rows embed"], source: Int[Array, " rows"], slot: Int[Array, " choices"]
 ) -> Float[Array, "choices embed"]:
     """The row of each choice; 0 for one that has none."""
-    return _rows(y, slot)
+    return picked(y, slot)
 
 
 back.defvjp(
-    lambda y, source, slot: (_rows(y, slot), source),
-    lambda source, dy: (_rows(dy, source), None, None),
+    lambda y, source, slot: (picked(y, slot), source),
+    lambda source, dy: (picked(dy, source), None, None),
 )
-
-
-def _rows(x: Float[Array, "rows embed"], chosen: Int[Array, " others"]) -> Float[Array, "others embed"]:
-    return jnp.take(x, chosen, axis=0, mode="fill", fill_value=0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from model.dispatch import Capacity, Dispatch, Everyone
+from model.dispatch import Everyone
 from model.dropless import Dropless
-from model.feedforward import MLP, GatedMLP
+from model.feedforward import GatedMLP
 from model.moe import MoE
 from model.parameters import Sizes, logical_axes
 from model.parametrization import Standard
 from model.precision import Precision
 from sharding.axes import active
-from sharding.placement import Layout, Placement
+from sharding.placement import Placement
 from sharding.placements import Combined, DataParallel, FullySharded, TensorParallel
 
 QUICK = {"xla_backend_optimization_level": 0}
@@ -76,4 +76,4 @@ def same(spec: MoE, name: str, load: str, rows: int = 8) -> None:
 @pytest.mark.parametrize("load", LOADS)
 @pytest.mark.parametrize("name", PLACEMENTS)
 def test_divided_is_undivided(name: str, load: str) -> None:
-    same(MoE(8, 2, GatedMLP(6, bias=True)), name, load)
+    same(MoE(8, 2, GatedMLP(6, bias=True), dispatch=Dropless(0.6)), name, load)

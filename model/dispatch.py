@@ -9,12 +9,14 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from model.feedforward import Products
 from model.router import Choice
+from model.rows import back, one_hot, ranking, sent
 from sharding.axes import BATCH, EXPERTS, GROUPS, SEQ, constrain, ways
 from sharding.axes import MLP as MLP_AXIS
 
@@ -98,49 +100,48 @@ class Capacity(Dispatch):
         return min(math.ceil(self.factor * top_k * tokens / experts), tokens)
 
     def __call__(self, experts: Experts, x: Stream, choice: Choice) -> tuple[Stream, Float[Array, ""]]:
-        """By matrix products with one-hot tensors."""
+        """One product of all places of an expert; empty ones are 0."""
         (batch, seq, embed), top_k = x.shape, choice.experts.shape[-1]
         size = min(self.group or seq, seq)
-        groups = -(-seq // size)
+        groups, places = -(-seq // size), self.places(size, top_k, experts.count)
+        total = experts.count * places
 
         def grouped(rows: Array, fill: int) -> Array:
             padding = ((0, 0), (0, groups * size - seq), (0, 0))
             return jnp.pad(rows, padding, constant_values=fill).reshape(batch * groups, size, rows.shape[-1])
 
         # What pads the last group chooses an expert that is not there.
-        chosen, weights = grouped(choice.experts, experts.count), grouped(choice.weights, 0)
-        taken = self.taken(chosen, experts.count)
-        slots = (batch * groups, size, experts.count, self.places(size, top_k, experts.count))
-        send = taken.sum(2).reshape(slots).astype(x.dtype)
-        combine = jnp.einsum("gskt,gsk->gst", taken, weights).reshape(slots).astype(x.dtype)
+        chosen = grouped(choice.experts, experts.count)
+        source, slot = jax.vmap(lambda group: self.places_of(group, experts.count))(chosen)
+        rows = jax.vmap(sent, (0, 0, 0, None))(grouped(x, 0), source, slot, top_k)
         # First where the tokens are, then where the experts are: between the two, rows are all that is sent.
-        rows = constrain(jnp.einsum("gsec,gsd->egcd", send, grouped(x, 0)), None, BATCH, None, None)
-        rows = constrain(rows, *experts.beside, None, None)
-        y = experts(rows, _EachItsOwn((*experts.beside, None)))
-        y = constrain(constrain(y, *experts.beside, None, None), None, BATCH, None, None)
-        y = jnp.einsum("gsec,egcd->gsd", combine, y, preferred_element_type=jnp.float32).astype(x.dtype)
-        dropped = (choice.experts.size - taken.sum()) / choice.experts.size
+        rows = rows.reshape(batch * groups, experts.count, places, embed).swapaxes(0, 1)
+        rows = constrain(constrain(rows, None, BATCH, None, None), *experts.beside, None, None)
+        y = constrain(experts(rows, _EachItsOwn((*experts.beside, None))), *experts.beside, None, None)
+        y = constrain(y, None, BATCH, None, None).swapaxes(0, 1).reshape(batch * groups, total, embed)
+        y = jax.vmap(back)(y, source, slot).reshape(*chosen.shape, embed).astype(jnp.float32)
+        y = (y * grouped(choice.weights, 0)[..., None]).sum(2).astype(x.dtype)
+        dropped = (choice.experts.size - (slot < total).sum()) / choice.experts.size
         return y.reshape(batch, groups * size, embed)[:, :seq], dropped
 
-    def taken(
-        self, chosen: Int[Array, "groups tokens top_k"], experts: int
-    ) -> Float[Array, "groups tokens top_k slots"]:
-        """1 where a choice has a place, numbered expert * places + place; no 1 for a choice that is dropped."""
-        groups, tokens, top_k = chosen.shape
+    def places_of(
+        self, chosen: Int[Array, "tokens top_k"], experts: int
+    ) -> tuple[Int[Array, " places"], Int[Array, " choices"]]:
+        """The choice in each place of a group, expert after expert, and the place of each choice.
+
+        The number of choices stands in a place that is empty, and that of places for a choice that is dropped.
+        """
+        tokens, top_k = chosen.shape
         places = self.places(tokens, top_k, experts)
-        ordered = one_hot(chosen.swapaxes(1, 2).reshape(groups, -1), experts)
-        before = jnp.cumsum(ordered, axis=1) - ordered
-        place = (before * ordered).sum(-1).astype(jnp.int32)
-        expert = chosen.swapaxes(1, 2).reshape(groups, -1)
-        slot = jnp.where((place < places) & (expert < experts), expert * places + place, experts * places)
-        return one_hot(slot.reshape(groups, top_k, tokens).swapaxes(1, 2), experts * places)
-
-
-def one_hot(
-    chosen: Int[Array, "*choices"], experts: int, dtype: jnp.dtype | type = jnp.float32
-) -> Float[Array, "*choices experts"] | Int[Array, "*choices experts"]:
-    """1 at the number of each expert; all 0 for a number beyond."""
-    return (chosen[..., None] == jnp.arange(experts)).astype(dtype)
+        # First choices of all tokens, then second ones; what numbers these is turned into numbers of `chosen`.
+        ordered = chosen.T.reshape(-1)
+        found = ranking(ordered, experts)
+        expert, rank = jnp.divmod(jnp.arange(experts * places), places)
+        number = found.choice(expert, rank)
+        source = jnp.where(number < ordered.shape[0], number % tokens * top_k + number // tokens, ordered.shape[0])
+        rank = found.rank(ordered)
+        slot = jnp.where((rank < places) & (ordered < experts), ordered * places + rank, experts * places)
+        return source, slot.reshape(top_k, tokens).T.reshape(-1)
 
 
 @dataclasses.dataclass(frozen=True)

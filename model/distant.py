@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from model.dispatch import Experts, one_hot
+from model.dispatch import Experts
 from model.exchange import Exchange, traffic
-from model.grouped import back, grouped, inverse, sent
+from model.grouped import grouped
+from model.rows import back, ranking, sent
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,9 +37,7 @@ class Distant:
     ) -> Float[Array, "batch seq top_k embed"]:
         """What the experts of each token give of it; `chosen` counts the experts of all devices."""
         devices, (top_k, embed), choices = self.exchange.devices, (chosen.shape[-1], x.shape[-1]), chosen.reshape(-1)
-        source = jnp.argsort(choices, stable=True)
-        slot = inverse(source)
-        own = one_hot(choices, devices * self.held.count, jnp.int32).sum(0)
+        source, slot, own = ranking(choices, devices * self.held.count)
         counts = jax.lax.all_gather(own, self.exchange.axes).reshape(devices, devices, -1)
         rows = sent(x.reshape(-1, embed), source, slot, top_k)
         # An expert is chosen once by a token: all that can come are so many of each token of each device.

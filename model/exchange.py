@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from model.rows import picked
 from sharding.axes import platform
 
 
@@ -80,11 +81,6 @@ class Exchange:
         number = place - begin[sender]
         there = (number >= 0) & (number < inward[sender])
         return picked(blocks, jnp.where(there, sender * most + number, blocks.shape[0]))
-
-
-def picked(x: Float[Array, "rows embed"], chosen: Int[Array, " others"]) -> Float[Array, "others embed"]:
-    """The chosen rows; 0 for a number beyond them."""
-    return jnp.take(x, chosen, axis=0, mode="fill", fill_value=0)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))

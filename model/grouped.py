@@ -1,7 +1,6 @@
 """Products of rows with the weights of the expert that each belongs to: rows are sorted, multiplied, and put back."""
 
 import dataclasses
-import functools
 from typing import NamedTuple
 
 import jax
@@ -9,9 +8,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from model.dispatch import Experts, one_hot
-from model.exchange import picked
+from model.dispatch import Experts
 from model.feedforward import Products
+from model.rows import back, picked, ranking, sent
 from sharding.axes import platform
 
 
@@ -40,14 +39,11 @@ class Order(NamedTuple):
 
 
 def _end_to_end(chosen: Int[Array, " choices"], experts: int) -> Order:
-    source = jnp.argsort(chosen, stable=True)
-    sizes = one_hot(chosen, experts, jnp.int32).sum(0)
-    # What follows the last expert's rows has no expert, and no product either: whatever stands there is not read.
-    number = jnp.arange(chosen.shape[0])
-    kept = number < sizes.sum()
-    slot = jnp.where(chosen < experts, inverse(source), chosen.shape[0])
-    owner = jnp.minimum(chosen[source], experts - 1)
-    return Order(jnp.where(kept, source, chosen.shape[0]), slot, _Ragged(sizes, owner))
+    """One after the other. What follows the last expert's has no product: nothing that stands there is read."""
+    found, choices = ranking(chosen, experts), chosen.shape[0]
+    source = jnp.where(jnp.arange(choices) < found.sizes.sum(), found.order, choices)
+    slot = jnp.where(chosen < experts, found.place, choices)
+    return Order(source, slot, _Ragged(found.sizes, chosen[found.order]))
 
 
 def _in_blocks(chosen: Int[Array, " choices"], experts: int) -> Order:
@@ -56,52 +52,16 @@ def _in_blocks(chosen: Int[Array, " choices"], experts: int) -> Order:
     XLA's CPU backend computes a ragged product as that of every expert with every row. Blocks of half of an
     even share cost at most half again as many rows as there are choices, and three copies of the weights.
     """
-    choices = chosen.shape[0]
+    found, choices = ranking(chosen, experts), chosen.shape[0]
     size = max(1, choices // (2 * experts))
     blocks = choices // size + experts
-    sizes = one_hot(chosen, experts, jnp.int32).sum(0)
-    ends = jnp.cumsum(-(-sizes // size))
-    owned = jnp.minimum(chosen, experts - 1)
-    rank = inverse(jnp.argsort(chosen, stable=True)) - (jnp.cumsum(sizes) - sizes)[owned]
-    slot = jnp.where(chosen < experts, ((ends - -(-sizes // size)) * size)[owned] + rank, blocks * size)
-    source = jnp.full((blocks * size,), choices).at[slot].set(jnp.arange(choices), mode="drop", unique_indices=True)
+    needed = -(-found.sizes // size)
+    ends = jnp.cumsum(needed)
     owner = jnp.minimum(jnp.searchsorted(ends, jnp.arange(blocks), side="right"), experts - 1)
+    first = (ends - needed) * size
+    source = found.choice(jnp.repeat(owner, size), jnp.arange(blocks * size) - jnp.repeat(first[owner], size))
+    slot = jnp.where(chosen < experts, first[jnp.minimum(chosen, experts - 1)] + found.rank(chosen), blocks * size)
     return Order(source, slot, _Blocks(owner))
-
-
-def inverse(order: Int[Array, " places"]) -> Int[Array, " places"]:
-    """Where each number stands in a permutation."""
-    return jnp.zeros_like(order).at[order].set(jnp.arange(order.shape[0], dtype=order.dtype), unique_indices=True)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def sent(
-    x: Float[Array, "tokens embed"], source: Int[Array, " rows"], slot: Int[Array, " choices"], top_k: int
-) -> Float[Array, "rows embed"]:
-    """The token of each row. Both directions read rows, since adding to rows in any order is slow."""
-    return picked(x, source // top_k)
-
-
-def _sent_backward(top_k: int, slot: Array, dy: Array) -> tuple[Array, None, None]:
-    dx = picked(dy, slot).reshape(-1, top_k, dy.shape[-1])
-    return dx.astype(jnp.float32).sum(1).astype(dy.dtype), None, None
-
-
-sent.defvjp(lambda x, source, slot, top_k: (sent(x, source, slot, top_k), slot), _sent_backward)
-
-
-@jax.custom_vjp
-def back(
-    y: Float[Array, "rows embed"], source: Int[Array, " rows"], slot: Int[Array, " choices"]
-) -> Float[Array, "choices embed"]:
-    """The row of each choice; 0 for one that has none."""
-    return picked(y, slot)
-
-
-back.defvjp(
-    lambda y, source, slot: (picked(y, slot), source),
-    lambda source, dy: (picked(dy, source), None, None),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +70,7 @@ class _Ragged(Products):
 
     Attributes:
       sizes: rows of each expert.
-      owner: expert of each row.
+      owner: expert of each row; their number for a row without one.
     """
 
     sizes: Int[Array, " experts"]
@@ -121,7 +81,7 @@ class _Ragged(Products):
 
     def outwards(self, x: Array, weight: nnx.Param, bias: nnx.Param | None) -> Array:
         y = jax.lax.ragged_dot(x, weight[...].astype(x.dtype), self.sizes)
-        return y if bias is None else y + bias[...].astype(x.dtype)[self.owner]
+        return y if bias is None else y + picked(bias[...].astype(x.dtype), self.owner)
 
 
 @dataclasses.dataclass(frozen=True)

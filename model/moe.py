@@ -8,11 +8,12 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from model.balance import Balance, Unbalanced
-from model.dispatch import Dispatch, Experts, one_hot
+from model.dispatch import Dispatch, Experts
 from model.dropless import Dropless
 from model.feedforward import MLP, FeedForward, FeedForwardLayer, GatedMLP, Products, Routing
 from model.parameters import Sizes, named, stacked
 from model.router import Router, RouterLayer, Softmax
+from model.rows import one_hot
 from sharding.axes import EXPERTS
 
 

@@ -8,10 +8,12 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from model.balance import Balance, Unbalanced
-from model.dispatch import Dispatch, Dropless, one_hot
-from model.feedforward import MLP, FeedForward, FeedForwardLayer, GatedMLP, Routing
+from model.dispatch import Dispatch, Experts
+from model.dropless import Dropless
+from model.feedforward import MLP, FeedForward, FeedForwardLayer, GatedMLP, Products, Routing
 from model.parameters import Sizes, named, stacked
 from model.router import Router, RouterLayer, Softmax
+from model.rows import one_hot
 from sharding.axes import EXPERTS
 
 
@@ -93,7 +95,7 @@ class MoELayer(FeedForwardLayer):
         logits = self.router(x)
         correction = None if self.balance_bias is None else jax.lax.stop_gradient(self.balance_bias[...])
         choice = spec.router.choose(logits, spec.top_k, correction)
-        y, dropped = spec.dispatch(self.experts.through, x, choice, spec.experts)
+        y, dropped = spec.dispatch(self._apart(), x, choice)
         y = y if self.shared is None else y + self.shared(x)
 
         probabilities = spec.router.probabilities(logits)
@@ -103,3 +105,14 @@ class MoELayer(FeedForwardLayer):
         load = chosen.mean((0, 1)) / spec.top_k
         loss = spec.balance.loss(probabilities, chosen) + spec.z_loss * z
         return y, Routing(loss, {"load": load, "entropy": entropy, "z": z, "dropped": dropped})
+
+    def _apart(self) -> Experts:
+        """The experts and their weights."""
+        graph, state = nnx.split(self.experts)
+        # A layer in a stack has one axis less than the names tell of.
+        axes = {str(path[-1]): v.get_metadata("axes")[-v[...].ndim:] for path, v in nnx.to_flat_state(state)}
+
+        def through(weights: dict[str, Array], rows: Array, products: Products) -> Array:
+            return nnx.merge(graph, weights).through(rows, products)
+
+        return Experts(through, nnx.to_pure_dict(state), axes, self.spec.experts)

@@ -11,8 +11,9 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model import dispatch
-from model.dispatch import Capacity, Dispatch, Dropless, Everyone
+from model import grouped
+from model.dispatch import Capacity, Dispatch, Everyone, Experts
+from model.dropless import Dropless
 from model.feedforward import MLP, GatedMLP
 from model.moe import MoE
 from model.parameters import Sizes
@@ -42,7 +43,7 @@ def result(expert: str, way: Dispatch, traced_for: str) -> Any:
         return jnp.sin(y).sum(), (y, routing.figures["dropped"])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dispatch, "platform", lambda: traced_for)
+        patch.setattr(grouped, "platform", lambda: traced_for)
         return jax.jit(value, compiler_options=QUICK)(state, jnp.asarray(X))
 
 
@@ -70,7 +71,7 @@ def test_what_drops_nothing_is_what_all_experts_compute(
         assert np.abs(other).max() > 1e-3
 
 
-def doubled(x: jax.Array, products: Any) -> jax.Array:
+def doubled(weights: Any, x: jax.Array, products: Any) -> jax.Array:
     """Expert e multiplies by e + 1."""
     width = x.shape[-1]
     weight = np.arange(1, EXPERTS + 1)[:, None, None] * np.eye(width)
@@ -103,7 +104,7 @@ def test_the_right_tokens_are_dropped(factor: float, group: int, places: int) ->
     kept = dropped_in_turn(experts, places, min(group or SEQ, SEQ))
     assert 0 < kept.sum() < kept.size
     way = Capacity(factor, group)
-    call = jax.jit(lambda x, c: way(doubled, x, c, EXPERTS), compiler_options=QUICK)
+    call = jax.jit(lambda x, c: way(Experts(doubled, {}, {}, EXPERTS), x, c), compiler_options=QUICK)
     y, dropped = call(jnp.asarray(X), choice)
     factors = (weights * kept * (experts + 1)).sum(-1, keepdims=True)
     np.testing.assert_allclose(y, factors * X, rtol=1e-5, atol=1e-6)
@@ -121,7 +122,7 @@ def test_sorted_tokens_come_back(chosen: list[list[int]], traced_for: str) -> No
     weights = np.linspace(0.5, 2, 12).reshape(1, 6, 2)
     x = np.arange(1, 19, dtype=np.float32).reshape(1, 6, 3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dispatch, "platform", lambda: traced_for)
+        patch.setattr(grouped, "platform", lambda: traced_for)
         y, _ = _dropless(traced_for)(jnp.asarray(x), jnp.asarray([chosen]), jnp.asarray(weights))
     factors = (weights * (np.asarray([chosen]) + 1)).sum(-1, keepdims=True)
     np.testing.assert_allclose(y, factors * x, rtol=1e-5)
@@ -130,7 +131,7 @@ def test_sorted_tokens_come_back(chosen: list[list[int]], traced_for: str) -> No
 @functools.cache
 def _dropless(traced_for: str) -> Any:
     return jax.jit(
-        lambda x, e, w: Dropless()(doubled, x, Choice(e, w.astype(jnp.float32)), EXPERTS),
+        lambda x, e, w: Dropless()(Experts(doubled, {}, {}, EXPERTS), x, Choice(e, w.astype(jnp.float32))),
         compiler_options=QUICK,
     )
 

@@ -1,0 +1,104 @@
+"""Products of rows with the weights of the expert that each belongs to: rows are sorted, multiplied, and put back."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from model.dispatch import Experts
+from model.feedforward import Products
+from model.rows import back, picked, ranking, sent
+from sharding.axes import platform
+
+
+def grouped(
+    experts: Experts, x: Float[Array, "tokens embed"], chosen: Int[Array, "tokens top_k"]
+) -> Float[Array, "tokens top_k embed"]:
+    """What each token's experts give of it; 0 for a choice of no expert, whose number is `experts.count`."""
+    top_k = chosen.shape[-1]
+    order = (_in_blocks if platform() == "cpu" else _end_to_end)(chosen.reshape(-1), experts.count)
+    rows = experts(sent(x, order.source, order.slot, top_k), order.products)
+    return back(rows, order.source, order.slot).reshape(-1, top_k, x.shape[-1])
+
+
+class Order(NamedTuple):
+    """Where choices lie when they are sorted by expert.
+
+    Attributes:
+      source: the choice in each row; their number in a row that is left empty.
+      slot: the row of each choice; the number of rows for a choice that has none.
+      products: how the rows are multiplied.
+    """
+
+    source: Int[Array, " rows"]
+    slot: Int[Array, " choices"]
+    products: Products
+
+
+def _end_to_end(chosen: Int[Array, " choices"], experts: int) -> Order:
+    """One after the other. What follows the last expert's has no product: nothing that stands there is read."""
+    found, choices = ranking(chosen, experts), chosen.shape[0]
+    source = jnp.where(jnp.arange(choices) < found.sizes.sum(), found.order, choices)
+    slot = jnp.where(chosen < experts, found.place, choices)
+    return Order(source, slot, _Ragged(found.sizes, chosen[found.order]))
+
+
+def _in_blocks(chosen: Int[Array, " choices"], experts: int) -> Order:
+    """Each expert's choices in blocks of its own, so that a batched product does for them.
+
+    XLA's CPU backend computes a ragged product as that of every expert with every row. Blocks of half of an
+    even share cost at most half again as many rows as there are choices, and three copies of the weights.
+    """
+    found, choices = ranking(chosen, experts), chosen.shape[0]
+    size = max(1, choices // (2 * experts))
+    blocks = choices // size + experts
+    needed = -(-found.sizes // size)
+    ends = jnp.cumsum(needed)
+    owner = jnp.minimum(jnp.searchsorted(ends, jnp.arange(blocks), side="right"), experts - 1)
+    first = (ends - needed) * size
+    source = found.choice(jnp.repeat(owner, size), jnp.arange(blocks * size) - jnp.repeat(first[owner], size))
+    slot = jnp.where(chosen < experts, first[jnp.minimum(chosen, experts - 1)] + found.rank(chosen), blocks * size)
+    return Order(source, slot, _Blocks(owner))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Ragged(Products):
+    """Rows [choices, inputs] that lie end to end by expert.
+
+    Attributes:
+      sizes: rows of each expert.
+      owner: expert of each row; their number for a row without one.
+    """
+
+    sizes: Int[Array, " experts"]
+    owner: Int[Array, " choices"]
+
+    def inwards(self, x: Array, weight: nnx.Param, bias: nnx.Param | None) -> Array:
+        return self.outwards(x, weight, bias)
+
+    def outwards(self, x: Array, weight: nnx.Param, bias: nnx.Param | None) -> Array:
+        y = jax.lax.ragged_dot(x, weight[...].astype(x.dtype), self.sizes)
+        return y if bias is None else y + picked(bias[...].astype(x.dtype), self.owner)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Blocks(Products):
+    """Rows [blocks * size, inputs], each block of one expert.
+
+    Attributes:
+      owner: expert of each block.
+    """
+
+    owner: Int[Array, " blocks"]
+
+    def inwards(self, x: Array, weight: nnx.Param, bias: nnx.Param | None) -> Array:
+        return self.outwards(x, weight, bias)
+
+    def outwards(self, x: Array, weight: nnx.Param, bias: nnx.Param | None) -> Array:
+        blocks = x.reshape(self.owner.shape[0], -1, x.shape[-1])
+        y = jnp.einsum("bri,bio->bro", blocks, weight[...].astype(x.dtype)[self.owner])
+        y = y if bias is None else y + bias[...].astype(x.dtype)[self.owner][:, None]
+        return y.reshape(-1, y.shape[-1])

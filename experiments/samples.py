@@ -103,6 +103,9 @@ class _Whole:
     def spread(self, axis: str) -> tuple[str, ...]:
         return ()
 
+    def micro_batches(self) -> int:
+        return 1
+
     def activation(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> NamedSharding | None:
         return None if self.layout.mesh.size == 1 else self.layout.replicated
 

@@ -71,6 +71,11 @@ def observe(name: str, value: Any) -> None:
         observer.found.update(observer.keep(name, value))
 
 
+def observed() -> bool:
+    """Whether anybody observes."""
+    return _active.get() is not None
+
+
 @contextlib.contextmanager
 def apart() -> Iterator[dict[str, Array]]:
     """Collects apart what is observed in the block: within the body of a loop, whose values must leave as outputs."""

@@ -14,8 +14,9 @@ from model.config import BlockSpec, TransformerConfig
 from model.feedforward import Routing
 from model.masks import Retention
 from model.mixing import Kept, Mixing, Step
-from model.observation import apart, observe, pass_on
+from model.observation import apart, observe, observed, pass_on
 from model.parameters import stacked
+from model.pipeline import pipelined, schedule_of
 from model.plan import Run, plan
 from model.positions import Positions
 from model.remat import rematerialised
@@ -158,6 +159,13 @@ class _Pass(NamedTuple):
     noise: Noise | None
 
 
+class _Rows(NamedTuple):
+    """What is of rows, and goes with them from stage to stage of a pipeline."""
+
+    x: Array
+    step: Step
+
+
 class Stack(nnx.Module):
     """Blocks in order. The weights of those that take the same place in a loop lie together.
 
@@ -203,36 +211,58 @@ class Stack(nnx.Module):
         # On a CPU a rolled loop saves its residuals by copies on one thread; there the layers are written out.
         unroll = platform() == "cpu" and self.config.layers <= _UNROLLED
 
-        def block(graph: nnx.GraphDef, where: Step) -> Any:
+        def block(graph: nnx.GraphDef, where: Step, positions: PositionWeights, rolled: bool) -> Any:
             def call(x: Array, weights: Any, kept: Kept, noise: Noise | None) -> tuple[Array, BlockResult]:
                 with apart() as seen:
                     x, result = nnx.merge(graph, weights)(x, where, positions, kept, noise)
                 return x, result._replace(kept=result.kept if keep else None, seen=seen)
 
-            return rematerialised(call, self.config.remat, rolled=run.repeats > 1 and not unroll)
+            return rematerialised(call, self.config.remat, rolled=rolled)
 
-        steps = [step if cache is None else _with(cache[name], step) for name in names]
-        calls = [block(graph, where) for (graph, _), where in zip(split, steps, strict=True)]
+        def through(
+            x: Array, steps: Sequence[Step], positions: PositionWeights, turns: _Pass, rolled: bool
+        ) -> tuple[Array, tuple[BlockResult, ...]]:
+            calls = [block(graph, where, positions, rolled) for (graph, _), where in zip(split, steps, strict=True)]
 
-        def body(x: Array, turn: _Pass) -> tuple[Array, tuple[BlockResult, ...]]:
-            found = []
-            for i, call in enumerate(calls):
-                noise = None if turn.noise is None else Noise(turn.noise.key[i], turn.noise.depth[i])
-                x, result = call(x, turn.weights[i], turn.kept[i], noise)
-                found.append(result)
-            return x, tuple(found)
+            def body(x: Array, turn: _Pass) -> tuple[Array, tuple[BlockResult, ...]]:
+                found = []
+                for i, call in enumerate(calls):
+                    noise = None if turn.noise is None else Noise(turn.noise.key[i], turn.noise.depth[i])
+                    x, result = call(x, turn.weights[i], turn.kept[i], noise)
+                    found.append(result)
+                return x, tuple(found)
+
+            return jax.lax.scan(body, x, turns, unroll=unroll)
 
         kept = tuple(None if cache is None else cache[name].kept for name in names)
-        noise = None
-        if dropout_key is not None:
-            indices = run.first + jnp.arange(run.repeats * run.period).reshape(run.repeats, run.period)
-            keys = jax.vmap(jax.vmap(lambda i: jax.random.fold_in(dropout_key, i)))(indices)
-            noise = Noise(keys, (indices + 1) / self.config.layers)
-        turns = _Pass(tuple(weights for _, weights in split), kept, noise)
-        x, found = jax.lax.scan(body, x, turns, unroll=unroll)
+        turns = _Pass(tuple(weights for _, weights in split), kept, self._noise(run, dropout_key))
+        # What a cache keeps and what is observed is of all rows at once.
+        whole = cache is not None or keep or observed()
+        if not whole and (schedule := schedule_of(x.shape[0], run.repeats)) is not None:
+            graph, shared = nnx.split(positions)
+
+            def stage(rows: _Rows, turns: _Pass, shared: Any, micro: Array) -> tuple[_Rows, Any]:
+                turns = turns._replace(noise=_folded(turns.noise, micro))
+                # The loop over micro-batches around it is one that is rolled.
+                x, found = through(rows.x, [rows.step] * run.period, nnx.merge(graph, shared), turns, rolled=True)
+                return rows._replace(x=x), found
+
+            rows, found = pipelined(stage, schedule, _Rows(x, step), turns, shared)
+            x = rows.x
+        else:
+            steps = [step if cache is None else _with(cache[name], step) for name in names]
+            x, found = through(x, steps, positions, turns, rolled=run.repeats > 1 and not unroll)
         for name, result in zip(names, found, strict=True):
             pass_on(name, result.seen)
         return x, dict(zip(names, found, strict=True))
+
+    def _noise(self, run: Run, dropout_key: Array | None) -> Noise | None:
+        """That of each block of a run, [repeats, period]."""
+        if dropout_key is None:
+            return None
+        indices = run.first + jnp.arange(run.repeats * run.period).reshape(run.repeats, run.period)
+        keys = jax.vmap(jax.vmap(lambda i: jax.random.fold_in(dropout_key, i)))(indices)
+        return Noise(keys, (indices + 1) / self.config.layers)
 
     def retention(self, place: str) -> Retention:
         """What the mask of a place has a cache hold."""
@@ -256,6 +286,11 @@ class Stack(nnx.Module):
 
 def _with(cache: LayerCache, step: Step) -> Step:
     return step._replace(cached=cache.position, prompt=cache.prompt)
+
+
+def _folded(noise: Noise | None, number: Array) -> Noise | None:
+    """Noise of a micro-batch: each drops what it drops by itself."""
+    return noise and noise._replace(key=jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, number)))(noise.key))
 
 
 def drop(x: Float[Array, "*shape"], rate: float, key: Array | None) -> Float[Array, "*shape"]:

@@ -53,6 +53,9 @@ class ActiveLayout(Protocol):
     def spread(self, axis: str) -> tuple[str, ...]:
         """Mesh axes of more than one device that this logical axis of activations is divided over, outermost first."""
 
+    def micro_batches(self) -> int:
+        """Micro-batches that a pipeline computes a batch in."""
+
 
 _active: contextvars.ContextVar[ActiveLayout | None] = contextvars.ContextVar("layout", default=None)
 
@@ -117,7 +120,28 @@ def ways(axis: str) -> int:
     return 1 if layout is None else math.prod(layout.mesh.shape[name] for name in layout.spread(axis))
 
 
-def mesh() -> jax.sharding.Mesh | None:
-    """The mesh a program is traced for; None without a layout."""
+def mesh() -> jax.sharding.Mesh | jax.sharding.AbstractMesh | None:
+    """The mesh a program is traced for, as `here` sees it; None without a layout."""
     layout = _active.get()
-    return None if layout is None else layout.mesh
+    return None if layout is None else here(layout.mesh)
+
+
+def here(whole: jax.sharding.Mesh) -> jax.sharding.Mesh | jax.sharding.AbstractMesh:
+    """A mesh as the code being traced sees it.
+
+    Within the function of a `jax.shard_map` over some axes these are manual, and no sharding may name them: the code
+    is that of one of their devices. The compiler, or a `jax.shard_map` within, still divides over the others.
+    """
+    around = jax.sharding.get_abstract_mesh()
+    return around if around.manual_axes else whole
+
+
+def manual() -> tuple[str, ...]:
+    """Mesh axes of which the code being traced is that of one device; see `here`."""
+    return tuple(jax.sharding.get_abstract_mesh().manual_axes)
+
+
+def micro_batches() -> int:
+    """Micro-batches that a pipeline computes a batch in; 1 without a layout."""
+    layout = _active.get()
+    return 1 if layout is None else layout.micro_batches()

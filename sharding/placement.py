@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from sharding.axes import BLOCKS
+from sharding.axes import BLOCKS, here, manual
 
 MeshAxes = str | tuple[str, ...]
 Rules = Mapping[str, MeshAxes]
@@ -40,9 +40,23 @@ class Placement(abc.ABC):
         """Mesh axis -> size, outermost first. One size may be -1: all the devices that remain."""
 
     def batch_divisor(self, devices: int) -> int:
-        """Number of ways in which the global batch is split on `devices` devices."""
+        """Number of ways in which the global batch is split on `devices` devices, and in time by a pipeline.
+
+        A rule for `batch` that names the mesh axis of `stages` has all stages work on their share of the rows where
+        there is no pipeline, as in the embedding.
+        """
         shape = complete_shape(self.mesh_shape(), devices)
-        return math.prod(shape[axis] for axis in _as_tuple(self.activations.get("batch", ())))
+        ways = math.prod(shape.get(axis, 1) for axis in _as_tuple(self.activations.get("batch", ())))
+        return ways * self.micro_batches(devices) // self.stages(devices)
+
+    def stages(self, devices: int) -> int:
+        """Number of stages of a pipeline on `devices` devices; 1: there is none."""
+        shape = complete_shape(self.mesh_shape(), devices)
+        return math.prod(shape.get(axis, 1) for axis in _as_tuple(self.activations.get("stages", ())))
+
+    def micro_batches(self, devices: int) -> int:
+        """Micro-batches that a pipeline computes a batch in: as many as stages, the fewest that keep all at work."""
+        return self.stages(devices)
 
     def on(self, devices: Sequence[jax.Device] | None = None) -> "Layout":
         """The placement on real (or abstract) devices; by default on all devices of the job."""
@@ -103,16 +117,26 @@ class Layout:
         return NamedSharding(self.mesh, self._divisible(spec, shape))
 
     def activation(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> NamedSharding | None:
-        """Sharding of an activation; None on one device, where a constraint would only cost fusions."""
+        """Sharding of an activation; None on one device, where a constraint would only cost fusions.
+
+        Within the function of a `jax.shard_map`, of the activation of one device of its axes.
+        """
         if self.mesh.size == 1:
             return None
-        spec = self._spec(axes, self.placement.activations)
-        return NamedSharding(self.mesh, self._divisible(spec, shape))
+        spec = self._spec(axes, self.placement.activations, without=manual())
+        return NamedSharding(here(self.mesh), self._divisible(spec, shape))
 
     def spread(self, axis: str) -> tuple[str, ...]:
-        """Mesh axes of more than one device that this logical axis of activations is divided over."""
+        """Mesh axes of more than one device that this logical axis of activations is divided over.
+
+        Within the function of a `jax.shard_map`, those of them that are not its own.
+        """
         rule = _as_tuple(self.placement.activations.get(axis, ()))
-        return tuple(name for name in rule if self.mesh.shape.get(name, 1) > 1)
+        return tuple(name for name in rule if self.mesh.shape.get(name, 1) > 1 and name not in manual())
+
+    def micro_batches(self) -> int:
+        """Micro-batches that a pipeline computes a batch in."""
+        return self.placement.micro_batches(self.mesh.size)
 
     def undivided(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> list[str]:
         """Sentences on the dimensions of a weight that a rule would shard and their size does not allow."""
@@ -124,13 +148,13 @@ class Layout:
             if wanted is not None and got is None
         ]
 
-    def _spec(self, axes: tuple[str | None, ...], rules: Rules) -> PartitionSpec:
+    def _spec(self, axes: tuple[str | None, ...], rules: Rules, without: tuple[str, ...] = ()) -> PartitionSpec:
         entries: list[MeshAxes | None] = []
         owner: dict[str, str] = {}
         for axis in axes:
             otherwise = tuple(self.mesh.shape) if axis == BLOCKS else ()
             wanted = () if axis is None else _as_tuple(rules.get(axis, otherwise))
-            wanted = tuple(mesh_axis for mesh_axis in wanted if mesh_axis in self.mesh.shape)
+            wanted = tuple(name for name in wanted if name in self.mesh.shape and name not in without)
             for mesh_axis in wanted:
                 if mesh_axis in owner:
                     raise PlacementError(

@@ -78,11 +78,13 @@ class Combined(Placement):
     Attributes:
       slices: slices joined by the data-centre network, which carries gradients and nothing else.
       data: replicas within a slice.
-      stage: stages of a pipeline, each with its share of the layers.
+      stage: stages of a pipeline, each with its share of the layers; where there are none to share, as in the
+        embedding, they divide the batch.
       fsdp: devices over which weights and optimizer state are split, and gathered layer by layer.
       expert: devices over which experts are split; elsewhere they divide the batch, as `fsdp` does.
       context: devices that share one sequence, and split weights as `fsdp` does.
       tensor: devices that share one layer's matrix products.
+      micro: micro-batches that a pipeline computes a batch in, a multiple of `stage`; 0 for as many as stages.
     """
 
     slices: int = 1
@@ -92,6 +94,7 @@ class Combined(Placement):
     expert: int = 1
     context: int = 1
     tensor: int = 1
+    micro: int = 0
 
     weights: ClassVar[Rules] = {
         "embed": ("fsdp", "context"),
@@ -100,11 +103,11 @@ class Combined(Placement):
         "mlp": "tensor",
         "vocab": "tensor",
         "experts": "expert",
-        "stages": "stage",
+        "layers": "stage",
     }
     activations: ClassVar[Rules] = {
-        "batch": (SLICE, "data", "fsdp", "expert"),
-        "groups": (SLICE, "data", "fsdp"),
+        "batch": (SLICE, "data", "stage", "fsdp", "expert"),
+        "groups": (SLICE, "data", "stage", "fsdp"),
         "seq": "context",
         "heads": "tensor",
         "kv_heads": "tensor",
@@ -117,11 +120,22 @@ class Combined(Placement):
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             size = getattr(self, field.name)
-            if size != -1 and size < 1:
+            if field.name != "micro" and size != -1 and size < 1:
                 raise PlacementError(f"placement.{field.name} is {size}; it is at least 1, or -1 for what remains")
+        if self.micro < 0 or (self.micro and (self.stage == -1 or self.micro % self.stage)):
+            stages = "which has to be said" if self.stage == -1 else f"{self.stage}"
+            raise PlacementError(
+                f"placement.micro is {self.micro}; it is a multiple of placement.stage ({stages}), or 0 for as many"
+            )
 
     def mesh_shape(self) -> dict[str, int]:
         """What talks most lies innermost; axes of one device are left out."""
         sizes = dataclasses.asdict(self)
+        del sizes["micro"]
         named = {SLICE: sizes.pop("slices"), **sizes}
         return {name: size for name, size in named.items() if size != 1} or {"data": 1}
+
+    def micro_batches(self, devices: int) -> int:
+        """As the field says, of a pipeline."""
+        stages = self.stages(devices)
+        return self.micro or stages if stages > 1 else 1

@@ -1,0 +1,47 @@
+"""An experiment planned on a topology: estimated, compiled, read."""
+
+from collections.abc import Callable
+
+from data.console import UsageError
+from experiments.planning.estimate import estimate
+from experiments.planning.record import Record, Request, Work
+from experiments.planning.residuals import stacks_of
+from experiments.planning.step import Step
+from sharding.program.cost import cost_of
+from train.experiment import Experiment
+
+
+def planned(
+    request: Request, experiment: Experiment, *, compiled: bool = True, say: Callable[[str], None] = print
+) -> Record:
+    """What is known of the experiment's step on the topology.
+
+    Args:
+      request: for the record, and the topology.
+      experiment: the config with the request's changes.
+      compiled: whether to ask the compiler; otherwise the estimate stands alone.
+      say: prints a line of progress.
+
+    Raises UsageError where the two do not go together.
+    """
+    step = Step(experiment, request.topology)
+    estimated = estimate(experiment, step.programs, step.layout)
+    batch = experiment.batch
+    work = Work(
+        step.mesh, step.rows, batch.sequence, batch.accumulate, step.programs.blueprint.count(),
+        experiment.flops_per_token, "/".join(dict.fromkeys(stack.remat for stack in stacks_of(experiment.model))),
+    )  # fmt: skip
+    notes = tuple(f"kept whole on every device: {note}" for note in step.kept_whole)
+    if not compiled:
+        return Record(request, work, None, estimated, notes=notes)
+    if estimated.state > request.topology.usable_bytes:
+        # The compiler would say so too, after minutes.
+        raise UsageError(
+            f"weights and optimizer take {estimated.state / 2**30:.1f} GiB of a device of {request.topology}, which has "
+            f"{request.topology.usable_bytes / 2**30:.2f}; divide them further by --set placement"
+        )
+    say(f"compiling {request.config} for {request.topology} ...")
+    program, occupancy, effort = step.compile()
+    say(f"compiled in {effort.trace_seconds + effort.compile_seconds:.0f} s")
+    cost = None if program is None else cost_of(program, request.topology.chip, step.layout.mesh)
+    return Record(request, work, occupancy, estimated, cost, effort, notes=notes)

@@ -1,0 +1,116 @@
+"""What the backward pass of a step keeps of the forward pass, by shapes alone: JAX is asked, nothing is computed."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+
+from model.config import TransformerConfig
+from model.spec import ModelSpec, OfStacks
+from sharding import axes
+from sharding.placement import Layout
+from train.experiment import Experiment
+from train.feed import abstract_batch
+from train.program import Programs
+
+
+class Residuals(NamedTuple):
+    """Bytes of one device, in one micro-batch.
+
+    Attributes:
+      layers: kept of all layers, until the backward pass has gone through them.
+      widest: kept of the widest layer, of those.
+    """
+
+    layers: int
+    widest: int
+
+
+def stacks_of(model: ModelSpec) -> tuple[TransformerConfig, ...]:
+    """The stacks of a model."""
+    return model.stacks if isinstance(model, OfStacks) else (model,)  # type: ignore[return-value]
+
+
+def residuals(experiment: Experiment, programs: Programs, layout: Layout) -> Residuals:
+    """What a micro-batch leaves behind in layers, by the experiment's rematerialisation.
+
+    `jax.vjp` is traced for shapes, and what it would hold on to is counted. Of arrays that have a dimension for each
+    layer all is kept. What lies outside of layers is left out: XLA makes it again, or it is logits, which
+    `experiments.planning.estimate` counts by itself.
+    """
+    batch = experiment.batch
+    rows = batch.batch * batch.growth.factor(experiment.steps - 1) // batch.accumulate
+    shapes = abstract_batch(batch.form.fields, rows, layout)
+
+    def pull(weights: Any, batch: Any) -> Any:
+        # A key would be one more number; what is dropped by it is made again.
+        return jax.vjp(lambda w: experiment.objective.sums(programs.blueprint.model(w), batch, None).loss, weights)[1]
+
+    with axes.active(layout):
+        kept = jax.tree.leaves(jax.eval_shape(pull, programs.abstract.weights, shapes))
+    lengths = set(_repeats(experiment.model))
+    # Weights are held anyway.
+    weights = {leaf.shape for leaf in jax.tree.leaves(programs.blueprint.shapes)}
+    found = [
+        (leaf.shape[0], share(leaf, rows, experiment, layout))
+        for leaf in kept
+        if leaf.ndim > 2 and leaf.shape[0] in lengths and leaf.shape not in weights
+        and _row_axis(leaf.shape[1:], rows) is not None
+    ]  # fmt: skip
+    by_length = {n: sum(size for length, size in found if length == n) for n in lengths}
+    return Residuals(sum(by_length.values()), max((size // n for n, size in by_length.items()), default=0))
+
+
+def share(leaf: Any, rows: int, experiment: Experiment, layout: Layout) -> int:
+    """Bytes that one device holds of a residual [layers, rows, ...], told by the sizes of its dimensions.
+
+    A dimension counts as divided where its size is that of a logical axis which the placement divides.
+    """
+    size = leaf.size * leaf.dtype.itemsize
+    shape = list(leaf.shape[1:])
+    at = _row_axis(tuple(shape), rows)
+    sequence = experiment.batch.sequence
+    if at is not None:
+        merged = shape.pop(at)
+        size //= _ways(layout, axes.BATCH)
+        if merged % (rows * sequence) == 0:
+            size //= _ways(layout, axes.SEQ)
+    for axis, length in logical_sizes(experiment):
+        ways = _ways(layout, axis)
+        if ways > 1 and length in shape and length % ways == 0:
+            shape.remove(length)
+            size //= ways
+    return size
+
+
+def logical_sizes(experiment: Experiment) -> Iterator[tuple[str, int]]:
+    """Logical axes of activations, and the sizes that they have in this experiment."""
+    yield axes.SEQ, experiment.batch.sequence
+    for stack in stacks_of(experiment.model):
+        for mixing in stack.mixings:
+            yield axes.HEADS, mixing.heads
+            yield axes.KV_HEADS, getattr(mixing, "key_heads", mixing.heads)
+        for block in dict.fromkeys(stack.blocks):
+            for part in (block.feedforward, getattr(block.feedforward, "expert", None)):
+                if (hidden := getattr(part, "hidden", None)) is not None:
+                    yield axes.MLP, hidden
+            if (experts := getattr(block.feedforward, "experts", None)) is not None:
+                yield axes.EXPERTS, experts
+        yield axes.VOCAB, stack.vocab
+
+
+def _repeats(model: ModelSpec) -> Iterator[int]:
+    from model.plan import plan
+
+    for stack in stacks_of(model):
+        yield from (run.repeats for run in plan(stack.blocks).runs)
+
+
+def _row_axis(shape: tuple[int, ...], rows: int) -> int | None:
+    """The dimension of rows, or of what they are merged with."""
+    return next((i for i, size in enumerate(shape) if size >= rows and size % rows == 0), None)
+
+
+def _ways(layout: Layout, axis: str) -> int:
+    return math.prod(layout.mesh.shape[name] for name in layout.spread(axis))

@@ -1,0 +1,70 @@
+"""What `python -m sharding.plan` does: loads the config, plans, prints and writes."""
+
+import dataclasses
+import sys
+
+from etils import epath
+
+from data import exits
+from data.atomic import write_text
+from data.user_code import load_file
+from experiments.planning.lines import told
+from experiments.planning.page import page
+from experiments.planning.planned import planned
+from experiments.planning.record import Record, Request
+from sharding.topology import parse_topology
+from train.experiment import Experiment
+from train.load import load_experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """The command line.
+
+    Attributes:
+      config: `--config`.
+      topology: `--topology`.
+      slices: `--slices`.
+      changes: each a `--set`.
+      imports: each an `--import`.
+      json: `--json`; empty for none.
+      html: `--html`; empty for none.
+    """
+
+    config: str
+    topology: str
+    slices: int = 1
+    changes: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    json: str = ""
+    html: str = ""
+
+    def request(self) -> Request:
+        """What is to be planned."""
+        return Request(self.config, self.changes, parse_topology(self.topology, self.slices))
+
+    def experiment(self) -> Experiment:
+        """The config with its changes."""
+        for path in self.imports:
+            load_file(path)
+        return load_experiment(self.config, self.changes)[1]
+
+
+def plan(asked: Asked, *, compiled: bool = True) -> int:
+    """Plans one config. Returns the exit status."""
+    request = asked.request()
+    record = planned(request, asked.experiment(), compiled=compiled, say=_progress)
+    print("\n".join(told(record)))
+    _write(asked, record)
+    return exits.DONE.status if record.fits else exits.FAILED.status
+
+
+def _write(asked: Asked, record: Record) -> None:
+    if asked.json:
+        write_text(epath.Path(asked.json), record.as_json())
+    if asked.html:
+        write_text(epath.Path(asked.html), page(record))
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,48 @@
+"""Says whether a config fits a TPU topology, and how fast: `python -m sharding.plan --config=NAME --topology=v5e:16x16`.
+
+No TPU is needed: the training step is compiled for the topology by the TPU's own compiler, on a CPU. Told are the memory
+of a chip by category, FLOPs against the model's, collectives by mesh axis, simulated step time, MFU and tokens per
+second per chip. Exit status 1 where it does not fit, 2 where config and topology do not go together.
+"""
+
+import importlib
+import os
+
+from absl import flags
+
+from data import console
+
+console.quiet()
+
+_CONFIG = flags.DEFINE_string("config", None, "--config of python -m train", required=True)
+_TOPOLOGY = flags.DEFINE_string("topology", None, "one slice: v5e:16x16, v5p:8x8x8", required=True)
+_SLICES = flags.DEFINE_integer("slices", 1, "slices joined by the data-centre network", lower_bound=1)
+_SET = flags.DEFINE_multi_string("set", [], "change one field, as in python -m train; may be repeated")
+_IMPORT = flags.DEFINE_multi_string("import", [], "Python file with types of your own, to use in --set")
+_COMPILE = flags.DEFINE_bool("compile", True, "ask the compiler; otherwise memory is told by closed form alone")
+_SEARCH = flags.DEFINE_bool("search", False, "try meshes, micro-batches, rematerialisation and kernels, and rank them")
+_SEARCH_BATCH = flags.DEFINE_bool("search_batch", False, "with --search: other sizes of the batch too")
+_TRIES = flags.DEFINE_integer("tries", 6, "with --search: candidates to compile besides the config", lower_bound=1)
+_JSON = flags.DEFINE_string("json", "", "file to write the same to, for programs")
+_HTML = flags.DEFINE_string("html", "", "file to write the same to, as a page")
+
+# Where it runs is this room's question. The answer needs a config and the step that is made of it, which rooms know
+# that may import this one; so what answers is found by name, as plug-ins are.
+_PLANNER = "experiments.planning.verb"
+
+
+def main(argv: list[str]) -> int:
+    """Hands over to the planner."""
+    # It compiles for devices that are not there, and must not take those that are.
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    planner = importlib.import_module(_PLANNER)
+    asked = planner.Asked(
+        _CONFIG.value, _TOPOLOGY.value, _SLICES.value, tuple(_SET.value), tuple(_IMPORT.value), _JSON.value, _HTML.value
+    )
+    if _SEARCH.value:
+        return planner.search(asked, tries=_TRIES.value, batches=_SEARCH_BATCH.value)
+    return planner.plan(asked, compiled=_COMPILE.value)
+
+
+if __name__ == "__main__":
+    console.run(main)

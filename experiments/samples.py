@@ -12,7 +12,7 @@ from data.store import TokenStore
 from data.tokenizers import Tokenizer
 from model.decoding import Greedy, Sample, Sampler, generate
 from model.positions import Positions
-from sharding.axes import active
+from sharding.axes import ActiveLayout, active
 from sharding.hosts import is_lead
 from sharding.placement import Layout
 from train.experiment import Experiment
@@ -87,7 +87,7 @@ class Samples(Hook):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Whole:
+class _Whole(ActiveLayout):
     """A layout in which every device works on all the prompts, so that each process can read what was made."""
 
     layout: Layout
@@ -99,12 +99,6 @@ class _Whole:
     @property
     def mesh(self) -> Mesh:
         return self.layout.mesh
-
-    def spread(self, axis: str) -> tuple[str, ...]:
-        return ()
-
-    def micro_batches(self) -> int:
-        return 1
 
     def activation(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> NamedSharding | None:
         return None if self.layout.mesh.size == 1 else self.layout.replicated

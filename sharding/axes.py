@@ -42,7 +42,7 @@ LOGICAL_AXES = (
 @runtime_checkable
 class ActiveLayout(Protocol):
     """What a model needs of a layout: shardings of activations, the mesh for code that is written a device at a time,
-    and the platform they live on."""
+    and the platform they live on. A layout that derives from it divides nothing, save where it says so."""
 
     platform: str
     mesh: jax.sharding.Mesh
@@ -52,9 +52,11 @@ class ActiveLayout(Protocol):
 
     def spread(self, axis: str) -> tuple[str, ...]:
         """Mesh axes of more than one device that this logical axis of activations is divided over, outermost first."""
+        return ()
 
     def micro_batches(self) -> int:
         """Micro-batches that a pipeline computes a batch in."""
+        return 1
 
 
 _active: contextvars.ContextVar[ActiveLayout | None] = contextvars.ContextVar("layout", default=None)

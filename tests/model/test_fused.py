@@ -14,7 +14,7 @@ from model.fused import Fused, kernel_for, mask_arguments
 from model.kernels import Dense, Scores, Visibility
 from model.masks import Causal, Full, Places, Prefix, Segments, SlidingWindow
 from model.splash import Splash
-from sharding.axes import active
+from sharding.axes import ActiveLayout, active
 
 _spec = importlib.util.spec_from_file_location("attention_reference", Path(__file__).parent / "attention_reference.py")
 attention_reference = importlib.util.module_from_spec(_spec)
@@ -48,17 +48,11 @@ def test_masks_as_arguments() -> None:
         assert mask_arguments(mask) is None
 
 
-class OnGpu:
+class OnGpu(ActiveLayout):
     """A layout of one GPU."""
 
     platform = "gpu"
     mesh = None
-
-    def spread(self, axis: str) -> tuple[str, ...]:
-        return ()
-
-    def activation(self, axes: tuple, shape: tuple) -> None:
-        return None
 
 
 @pytest.mark.parametrize(("dtype", "wanted"), [(jnp.bfloat16, "cudnn"), (jnp.float32, "xla")])

@@ -11,17 +11,11 @@ from model.layers import embedding, linear
 from sharding import axes
 
 
-class Elsewhere:
+class Elsewhere(axes.ActiveLayout):
     """A layout on a platform that is not here."""
 
     platform = "tpu"
     mesh = None
-
-    def spread(self, axis: str) -> tuple[str, ...]:
-        return ()
-
-    def activation(self, names: tuple[str | None, ...], shape: tuple[int, ...]) -> None:
-        return None
 
 
 @pytest.mark.parametrize("where", [contextlib.nullcontext(), axes.active(Elsewhere())])

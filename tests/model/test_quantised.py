@@ -23,7 +23,7 @@ from model.positions import NoPositions
 from model.precision import Precision
 from model.quantised import Fp8, Int8, QuantisedProduct, product
 from model.transformer import TransformerConfig
-from sharding.axes import active
+from sharding.axes import ActiveLayout, active
 from sharding.placements import DataParallel
 from train.objective import CausalLM
 from train.optimizers import AdamW
@@ -148,20 +148,14 @@ def test_tokens_do_not_see_one_another(qwix: Any) -> None:
     assert np.abs(one[0, 4:] - other[0, 4:]).max() > 1e-3
 
 
-class Device:
+class Device(ActiveLayout):
     """A layout of one device of some kind."""
 
     platform = "gpu"
     mesh = None
 
-    def spread(self, axis: str) -> tuple[str, ...]:
-        return ()
-
     def __init__(self, kind: str) -> None:
         self.device_kind = kind
-
-    def activation(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> None:
-        return None
 
 
 def test_hardware_without_such_products_is_told(qwix: Any) -> None:

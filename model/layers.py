@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, Int
 
 from model import cpu_layers
 from model.quantised import QuantisedProduct
-from sharding.axes import SEQ, platform, ways
+from sharding.axes import SEQ, platform, spread
 
 
 def linear(
@@ -26,7 +26,7 @@ def linear(
     weight = weight.astype(x.dtype)
     if quantised is not None:
         return quantised(x, weight)
-    if not _on_cpu(x) or ways(SEQ) > 1:
+    if not _on_cpu(x):
         return jnp.einsum("...i,io->...o", x, weight, preferred_element_type=result)
     flat = cpu_layers.matmul(x.reshape(-1, x.shape[-1]), weight)
     return flat.reshape(*x.shape[:-1], weight.shape[-1])
@@ -66,5 +66,6 @@ def layer_norm(
 
 
 def _on_cpu(x: Array) -> bool:
-    # In bfloat16 the CPU is only a stand-in for an accelerator, whose formulas it should then follow.
-    return platform() == "cpu" and x.dtype == jnp.float32
+    # In bfloat16 the CPU is only a stand-in for an accelerator, whose formulas it should then follow. A divided
+    # sequence cannot be folded into the batch where it lies.
+    return platform() == "cpu" and x.dtype == jnp.float32 and not spread(SEQ)

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
@@ -70,7 +69,8 @@ class Ring(Kernel):
         if dropout is not None:
             # As drawn without any division, so that nothing depends on it.
             kept = jax.random.bernoulli(dropout.key, 1 - dropout.rate, (q.shape[0], q.shape[2], queries, keys))
-        work = self._work(visibility, scores, 0.0 if dropout is None else dropout.rate, queries // (shares * plan.chunks))
+        rate = 0.0 if dropout is None else dropout.rate
+        work = self._work(visibility, scores, rate, queries // (shares * plan.chunks))
         share = _Share(plan, names, round_, work)
         repeated = math.lcm(k.shape[2], _size(heads)) // k.shape[2]
         k, v = (x if repeated == 1 else jnp.repeat(x, repeated, axis=2) for x in (k, v))

@@ -82,7 +82,7 @@ class Slopes(NamedTuple):
 
 
 class Work(abc.ABC):
-    """A way to compute a pair. q is [batch, kv_heads, group, queries, head_dim], k and v [batch, kv_heads, keys, ...]."""
+    """A way to compute a pair: q [batch, kv_heads, group, queries, head_dim], k and v [batch, kv_heads, keys, ...]."""
 
     @abc.abstractmethod
     def forward(self, q: Array, k: Array, v: Array, pair: Pair) -> Found:
@@ -147,7 +147,7 @@ class Plain(Work):
             def of_queries(carry: tuple[Array, Array, Array], i: Array) -> tuple[Any, Array | None]:
                 d_q, d_k, d_v = carry
                 own = _rows(q, i, rows)
-                its = Blame(_rows(blame.d_mixed, i, rows), _rows(blame.mixed, i, rows), _rows(blame.log_sum, i, rows, -1))
+                its = Blame(*(_rows(x, i, rows, axis) for x, axis in zip(blame, (-2, -2, -1), strict=True)))
                 part = _part(pair, (i, j), (rows, columns))
                 bias = None if pair.bias is None else jnp.zeros(_rows(part.bias, 0, rows).shape, jnp.float32)
                 none = Slopes(_zeros(own), _zeros(keys), _zeros(values), bias)

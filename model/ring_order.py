@@ -99,7 +99,7 @@ def moved(x: Any, names: tuple[str, ...], ways: int, by: int) -> Any:
 
 
 def dealt(x: jax.Array, names: tuple[str, ...], order: Order, axis: int) -> jax.Array:
-    """A device's stretch of the sequence, along `axis`, as the chunks that it holds in this order, on a new first axis."""
+    """A device's stretch of the sequence, along `axis`, as the chunks that it holds in this order, on a first axis."""
     if order.chunks == 1:
         return x[None]
     even, odd = jnp.split(x, 2, axis)

@@ -21,6 +21,7 @@ class Pair(NamedTuple):
       query: index [batch or 1, queries], segment and prefix [batch, queries] or None.
       key: the same of the keys.
       chunks: numbers of the two stretches in their rows, which may depend on the device.
+      among: numbers that they may be, integers of NumPy, of one shape.
       bias: [batch or 1, kv_heads or 1, group or 1, queries, keys], or None.
       kept: which pairs dropout keeps, of the same shape, or None.
     """
@@ -28,6 +29,7 @@ class Pair(NamedTuple):
     query: Places
     key: Places
     chunks: tuple[Array, Array]
+    among: tuple[np.ndarray, np.ndarray]
     bias: Array | None = None
     kept: Array | None = None
 
@@ -248,7 +250,7 @@ def _part(pair: Pair, at: tuple[Array, Array], sizes: tuple[int, int]) -> Pair:
     bias, kept = (
         None if x is None else _rows(_rows(x, at[0], sizes[0]), at[1], sizes[1], -1) for x in (pair.bias, pair.kept)
     )
-    return Pair(query, key, pair.chunks, bias, kept)
+    return pair._replace(query=query, key=key, bias=bias, kept=kept)
 
 
 def _joined(parts: Array, axis: int) -> Array:

@@ -216,11 +216,13 @@ def _pairs(order: Order, names: tuple[str, ...], given: Inputs, held: _Held, num
     chunks = jnp.asarray(order.held)
     for mine in range(order.chunks):
         for theirs in range(order.chunks):
-            meets = order.meets(mine, theirs)
-            if meets is not None and not meets.any():
-                continue
-            needed = None if meets is None or meets.all() else jnp.asarray(meets)[own, owner]
-            numbers = (chunks[own, mine], chunks[owner, theirs])
+            among = order.meeting(mine, theirs, number if isinstance(number, int) else None)
+            numbers, needed = (chunks[own, mine], chunks[owner, theirs]), None
+            if order.seen is not None:
+                some = order.seen[among] > 0
+                if not some.any():
+                    continue
+                needed = None if some.all() else jnp.asarray(order.seen > 0)[numbers]
             query = _placed(given.query, mine, numbers[0], given.q.shape[-2])
             keys = held.k.shape[-2]
             key = _placed(held.key, theirs, numbers[1], keys)
@@ -228,7 +230,7 @@ def _pairs(order: Order, names: tuple[str, ...], given: Inputs, held: _Held, num
                 None if x is None else jax.lax.dynamic_slice_in_dim(x[mine], numbers[1] * keys, keys, x.ndim - 2)
                 for x in (given.bias, given.kept)
             )
-            yield mine, theirs, Pair(query, key, numbers, bias, kept), needed
+            yield mine, theirs, Pair(query, key, numbers, among, bias, kept), needed
 
 
 def _placed(places: Places, chunk: int, number: Array, length: int) -> Places:

@@ -20,6 +20,7 @@ from model.masks import (
     Window,
 )
 from model.ring import Ring
+from model.splash import Splash
 from sharding.axes import active
 from sharding.placements import Combined
 
@@ -35,6 +36,7 @@ def packed(length: int) -> np.ndarray:
     return np.sort(np.random.default_rng(0).integers(0, 3, (2, length)), axis=1)
 
 
+SMALL = Splash(128, 128, 128, interpret=True)
 EIGHT, FOUR = Combined(context=8), Combined(context=4, tensor=2)
 CASES = {
     "causal": (EIGHT, Ring(), Case(Causal(), 16, 4, 2)),
@@ -52,6 +54,10 @@ CASES = {
         FOUR, Ring(block=2), Case(Causal() & Segments(), 32, 4, 2, packed(32), 1.5, True, True),
     ),
     "bigbird": (FOUR, Ring(block=4), Case(Global(2) | Window(2, 2) | RandomBlocks(4, 1, seed=1, blocks=8), 32)),
+    "splash, causal and packed": (
+        FOUR, Ring(SMALL), Case(Causal() & Segments(), 1024, 4, 2, packed(1024), softcap=1.5, sinks=True),
+    ),
+    "splash, window": (FOUR, Ring(SMALL), Case(Causal() & SlidingWindow(70), 512, 2, 1)),
     "queries without keys": (FOUR, Ring(block=2), Case(Causal() & ~SlidingWindow(9), 32, 2, 1)),
     "nothing seen": (FOUR, Ring(), Case(~Full(), 16)),
 }  # fmt: skip

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
@@ -17,6 +16,8 @@ from model.masks import Places, at_least
 from model.ring_block import Plain, Work, fitting
 from model.ring_order import Order, dealt, gathered, order, unplanned
 from model.ring_pass import Inputs, ring_attention
+from model.ring_splash import tiled
+from model.splash import Splash, lowered
 from sharding.axes import BATCH, HEAD_DIM, HEADS, SEQ, laid_out, mesh, platform, spread, ways
 
 
@@ -70,7 +71,8 @@ class Ring(Kernel):
         if dropout is not None:
             # As drawn without any division, so that nothing depends on it.
             kept = jax.random.bernoulli(dropout.key, 1 - dropout.rate, (q.shape[0], q.shape[2], queries, keys))
-        work = self._work(visibility, scores, 0.0 if dropout is None else dropout.rate, queries // (shares * plan.chunks))
+        rate = 0.0 if dropout is None else dropout.rate
+        work = self._work(visibility, scores, rate, plan, queries)
         share = _Share(plan, names, round_, work)
         repeated = math.lcm(k.shape[2], _size(heads)) // k.shape[2]
         k, v = (x if repeated == 1 else jnp.repeat(x, repeated, axis=2) for x in (k, v))
@@ -90,12 +92,19 @@ class Ring(Kernel):
         )
         return jax.shard_map(share, mesh=mesh(), in_specs=specs, out_specs=specs[0], check_vma=False)(*given)
 
-    def _work(self, visibility: Visibility, scores: Scores, rate: float, chunk: int) -> Work:
-        needed = None
-        if visibility.plain and visibility.query.index.shape == visibility.key.index.shape:
-            length = visibility.query.index.shape[1]
-            needed = visibility.mask.blocks(length, length, fitting(self.block, chunk), first=0) > 0
-        return Plain(visibility.mask, scores.scale, scores.softcap, rate, self.block, needed)
+    def _work(self, seen: Visibility, scores: Scores, rate: float, plan: Order, queries: int) -> Work:
+        """How a pair of chunks is computed: by the splash kernel where it can."""
+        within, needed = self.within or kernel_for(platform()), None
+        if plan.seen is not None:
+            mask = lowered(seen.mask, seen.query.segment is not None)
+            there = isinstance(within, Splash) and (within.interpret or platform() == "tpu")
+            if there and mask is not None and scores.bias is None and not rate:
+                work = tiled(within, *mask, plan, queries, scores.scale, scores.softcap)
+                if work is not None:
+                    return work
+            block = fitting(self.block, queries // plan.seen.shape[0])
+            needed = seen.mask.blocks(queries, queries, block, first=0) > 0
+        return Plain(seen.mask, scores.scale, scores.softcap, rate, self.block, needed)
 
 
 class _Share(NamedTuple):

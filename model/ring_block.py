@@ -21,6 +21,7 @@ class Pair(NamedTuple):
       query: index [batch or 1, queries], segment and prefix [batch, queries] or None.
       key: the same of the keys.
       chunks: numbers of the two stretches in their rows, which may depend on the device.
+      among: numbers that they may be, integers of NumPy, of one shape.
       bias: [batch or 1, kv_heads or 1, group or 1, queries, keys], or None.
       kept: which pairs dropout keeps, of the same shape, or None.
     """
@@ -28,6 +29,7 @@ class Pair(NamedTuple):
     query: Places
     key: Places
     chunks: tuple[Array, Array]
+    among: tuple[np.ndarray, np.ndarray]
     bias: Array | None = None
     kept: Array | None = None
 
@@ -82,7 +84,7 @@ class Slopes(NamedTuple):
 
 
 class Work(abc.ABC):
-    """A way to compute a pair. q is [batch, kv_heads, group, queries, head_dim], k and v [batch, kv_heads, keys, ...]."""
+    """A way to compute a pair: q [batch, kv_heads, group, queries, head_dim], k and v [batch, kv_heads, keys, ...]."""
 
     @abc.abstractmethod
     def forward(self, q: Array, k: Array, v: Array, pair: Pair) -> Found:
@@ -147,7 +149,7 @@ class Plain(Work):
             def of_queries(carry: tuple[Array, Array, Array], i: Array) -> tuple[Any, Array | None]:
                 d_q, d_k, d_v = carry
                 own = _rows(q, i, rows)
-                its = Blame(_rows(blame.d_mixed, i, rows), _rows(blame.mixed, i, rows), _rows(blame.log_sum, i, rows, -1))
+                its = Blame(*(_rows(x, i, rows, axis) for x, axis in zip(blame, (-2, -2, -1), strict=True)))
                 part = _part(pair, (i, j), (rows, columns))
                 bias = None if pair.bias is None else jnp.zeros(_rows(part.bias, 0, rows).shape, jnp.float32)
                 none = Slopes(_zeros(own), _zeros(keys), _zeros(values), bias)
@@ -248,7 +250,7 @@ def _part(pair: Pair, at: tuple[Array, Array], sizes: tuple[int, int]) -> Pair:
     bias, kept = (
         None if x is None else _rows(_rows(x, at[0], sizes[0]), at[1], sizes[1], -1) for x in (pair.bias, pair.kept)
     )
-    return Pair(query, key, pair.chunks, bias, kept)
+    return pair._replace(query=query, key=key, bias=bias, kept=kept)
 
 
 def _joined(parts: Array, axis: int) -> Array:

@@ -22,25 +22,29 @@ class Order(NamedTuple):
       chunks: chunks of the sequence that each holds: one, or two in zig-zag order.
       first: how far the keys of the first turn come.
       turns: how many turns there are; keys move on by one device from each to the next.
-      needed: [queries' chunks, keys' chunks], whether the mask leaves any pair; None: not known without data.
+      seen: [queries' chunks, keys' chunks], how many pairs the mask leaves at most; None: not known without data.
     """
 
     ways: int
     chunks: int
     first: int
     turns: int
-    needed: np.ndarray | None
+    seen: np.ndarray | None
 
     @property
     def held(self) -> np.ndarray:
         """Numbers of the chunks that each device holds, [ways, chunks]."""
         return _held(self.ways, self.chunks)
 
-    def meets(self, mine: int, theirs: int) -> np.ndarray | None:
-        """Whether a device's queries `mine` have to be computed against another's keys `theirs`, [ways, ways]."""
-        if self.needed is None:
-            return None
-        return self.needed[self.held[:, mine][:, None], self.held[:, theirs]]
+    def meeting(self, mine: int, theirs: int, turn: int | None) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of a device's chunk `mine` of queries and of the chunk `theirs` of keys, over all devices.
+
+        Both are [ways, turns], for one turn or, if it is None, for all.
+        """
+        device = np.arange(self.ways)[:, None]
+        turns = np.arange(self.turns) if turn is None else np.array([turn])
+        owner = (device - self.first - turns) % self.ways
+        return np.broadcast_to(self.held[:, mine][:, None], owner.shape), self.held[owner, theirs]
 
 
 def order(mask: Mask, length: int, ways: int, zigzag: bool) -> Order:
@@ -77,7 +81,7 @@ def _planned(mask: Mask, length: int, ways: int, chunks: int) -> tuple[Order, fl
     work = seen[held[:, None, :, None], held[None, :, None, :]].sum((2, 3))
     by_distance = np.stack([work[np.arange(ways), np.arange(ways) - distance] for distance in range(ways)])
     first, turns = _shortest(by_distance.any(axis=1))
-    return Order(ways, chunks, first, turns, seen > 0), float(by_distance.max(axis=1).sum())
+    return Order(ways, chunks, first, turns, seen), float(by_distance.max(axis=1).sum())
 
 
 def _shortest(needed: np.ndarray) -> tuple[int, int]:
@@ -99,7 +103,7 @@ def moved(x: Any, names: tuple[str, ...], ways: int, by: int) -> Any:
 
 
 def dealt(x: jax.Array, names: tuple[str, ...], order: Order, axis: int) -> jax.Array:
-    """A device's stretch of the sequence, along `axis`, as the chunks that it holds in this order, on a new first axis."""
+    """A device's stretch of the sequence, along `axis`, as the chunks that it holds in this order, on a first axis."""
     if order.chunks == 1:
         return x[None]
     even, odd = jnp.split(x, 2, axis)

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array
 
@@ -17,7 +16,7 @@ from model.ring_order import Order, moved
 # The name under which a rematerialisation policy keeps what the backward pass needs, as with the splash kernel.
 KEPT = "splash"
 # Turns up to which they are written out, rather than a loop.
-_UNROLLED = 4
+_UNROLLED = 2
 
 
 class Inputs(NamedTuple):
@@ -63,7 +62,9 @@ class _Grown(NamedTuple):
 
 
 def ring_attention(order: Order, names: tuple[str, ...], work: Work) -> Callable[[Inputs], Array]:
-    """Attention of a device's queries over the keys of all, float32 [chunks, batch, kv_heads, group, queries, value_dim].
+    """Attention of a device's queries over the keys of all.
+
+    The result is float32 [chunks, batch, kv_heads, group, queries, value_dim].
 
     The forward pass sends keys and values on before it computes with them, so that the two can overlap. The backward
     pass sends them round again, and behind them what has been gathered of their derivatives.
@@ -74,11 +75,11 @@ def ring_attention(order: Order, names: tuple[str, ...], work: Work) -> Callable
       work: how a pair of chunks is computed.
     """
 
-    def forward(given: Inputs) -> tuple[Array, Array]:
+    def forward(given: Inputs) -> Found:
         def turn(held: _Held, found: Found, number: Array | int) -> Found:
-            return Found(*_over_pairs(order, names, work.forward, given, held, number, found))
+            return Found(*_over_pairs(order, names, work, given, held, number, found))
 
-        found = Found(*(jnp.broadcast_to(part, (order.chunks, *part.shape)) for part in nothing(given.q[0], given.v[0])))
+        found = nothing(given.q, given.v)
         found = _round(order, names, _start(order, names, given), found, turn, lambda found: found)
         if given.sinks is None:
             return found
@@ -149,7 +150,7 @@ def _round(
         return (moved(held, names, order.ways, 1), turn(held, sent(state), number)), None
 
     last = order.turns - 1
-    if last < _UNROLLED:
+    if order.turns <= _UNROLLED:
         for number in range(last):
             # Nothing has been gathered yet in the first turn.
             state = turn(held, sent(state) if number else state, number)
@@ -160,14 +161,14 @@ def _round(
 
 
 def _over_pairs(
-    order: Order, names: tuple[str, ...], work: Callable[..., Found], given: Inputs, held: _Held, number: Any, found: Found
+    order: Order, names: tuple[str, ...], work: Work, given: Inputs, held: _Held, number: Any, found: Found
 ) -> Found:
     """What the device's queries have found once they have seen the keys that are there in this turn."""
     for mine, theirs, pair, needed in _pairs(order, names, given, held, number):
         before = Found(found.mixed[mine], found.log_sum[mine])
 
         def more(before: Found = before, mine: int = mine, theirs: int = theirs, pair: Pair = pair) -> Found:
-            return before.joined(work(given.q[mine], held.k[theirs], held.v[theirs], pair))
+            return before.joined(work.forward(given.q[mine], held.k[theirs], held.v[theirs], pair))
 
         after = more() if needed is None else jax.lax.cond(needed, more, lambda before=before: before)
         found = Found(*(whole.at[mine].set(part) for whole, part in zip(found, after, strict=True)))
@@ -175,11 +176,19 @@ def _over_pairs(
 
 
 def _against_pairs(
-    order: Order, names: tuple[str, ...], work: Work, given: Inputs, held: _Held, number: Any, blame: Blame, grown: _Grown
+    order: Order,
+    names: tuple[str, ...],
+    work: Work,
+    given: Inputs,
+    held: _Held,
+    number: Any,
+    blame: Blame,
+    grown: _Grown,
 ) -> _Grown:
     """The same of the backward pass."""
     for mine, theirs, pair, needed in _pairs(order, names, given, held, number):
-        before = Slopes(grown.q[mine], grown.k[theirs], grown.v[theirs], None if grown.bias is None else grown.bias[mine])
+        bias = None if grown.bias is None else grown.bias[mine]
+        before = Slopes(grown.q[mine], grown.k[theirs], grown.v[theirs], bias)
 
         def more(before: Slopes = before, mine: int = mine, theirs: int = theirs, pair: Pair = pair) -> Slopes:
             its = Blame(*(part[mine] for part in blame))
@@ -207,11 +216,13 @@ def _pairs(order: Order, names: tuple[str, ...], given: Inputs, held: _Held, num
     chunks = jnp.asarray(order.held)
     for mine in range(order.chunks):
         for theirs in range(order.chunks):
-            meets = order.meets(mine, theirs)
-            if meets is not None and not meets.any():
-                continue
-            needed = None if meets is None or meets.all() else jnp.asarray(meets)[own, owner]
-            numbers = (chunks[own, mine], chunks[owner, theirs])
+            among = order.meeting(mine, theirs, number if isinstance(number, int) else None)
+            numbers, needed = (chunks[own, mine], chunks[owner, theirs]), None
+            if order.seen is not None:
+                some = order.seen[among] > 0
+                if not some.any():
+                    continue
+                needed = None if some.all() else jnp.asarray(order.seen > 0)[numbers]
             query = _placed(given.query, mine, numbers[0], given.q.shape[-2])
             keys = held.k.shape[-2]
             key = _placed(held.key, theirs, numbers[1], keys)
@@ -219,7 +230,7 @@ def _pairs(order: Order, names: tuple[str, ...], given: Inputs, held: _Held, num
                 None if x is None else jax.lax.dynamic_slice_in_dim(x[mine], numbers[1] * keys, keys, x.ndim - 2)
                 for x in (given.bias, given.kept)
             )
-            yield mine, theirs, Pair(query, key, numbers, bias, kept), needed
+            yield mine, theirs, Pair(query, key, numbers, among, bias, kept), needed
 
 
 def _placed(places: Places, chunk: int, number: Array, length: int) -> Places:

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as pallas
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask
+from jaxtyping import Array
 
 from model.masks import AnyArray, Mask, Places, Stretch
 
@@ -112,3 +113,36 @@ def splash_kernel(
             interpret=interpret,
         )
         return jax.tree.map(np.asarray, made)
+
+
+def with_log_sums(
+    kernel: Any, q: Array, k: Array, v: Array, segments: tuple[Array, Array] | None
+) -> tuple[Array, Array]:
+    """Output [heads, queries, value_dim] of a kernel over one row, and the log of each softmax sum [heads, queries]."""
+    told = {**kernel.kwargs, "save_residuals": True, "residual_checkpoint_name": None}
+    telling = pallas.SplashAttentionKernel(kernel.fwd_mask_info, None, None, **told)
+    mixed, (log_sum,) = telling(q, k, v, None if segments is None else segment_ids(*segments))
+    return mixed, log_sum
+
+
+def gradients(
+    kernel: Any, q: Array, k: Array, v: Array, segments: tuple[Array, Array] | None, mixed: Array, d_mixed: Array,
+    log_sum: Array,
+) -> tuple[Array, Array, Array]:  # fmt: skip
+    """Derivatives by q, k and v, where output and sums may be over more keys than these."""
+    told = kernel.kwargs
+    ids = None if segments is None else segment_ids(*segments)
+    infos = (_collapsed(info) for info in (kernel.dq_mask_info, kernel.dkv_mask_info))
+    found = pallas._splash_attention_bwd(
+        False, told["mask_value"], told["is_mqa"], told["block_sizes"], None, told["mask_function"],
+        told["attn_logits_soft_cap"], told["interpret"], (q, k, v, ids, None, mixed, log_sum, *infos), d_mixed,
+    )  # fmt: skip
+    return found[3:6]
+
+
+def _collapsed(info: Any) -> Any:
+    """Blocks of a mask on one axis, as the kernels read them."""
+    if info is None or info.partial_mask_blocks is None:
+        return info
+    blocks = info.partial_mask_blocks
+    return info._replace(partial_mask_blocks=blocks.reshape(-1, *blocks.shape[-2:]))

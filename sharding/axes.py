@@ -72,6 +72,33 @@ def active(layout: ActiveLayout) -> Iterator[None]:
         _active.reset(token)
 
 
+class _Undivided:
+    """A layout as code sees it that is written for one device's share."""
+
+    def __init__(self, whole: ActiveLayout) -> None:
+        self.platform, self.mesh = whole.platform, whole.mesh
+        self.device_kind = getattr(whole, "device_kind", None)
+
+    def activation(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> jax.sharding.Sharding | None:
+        """None: arrays are one device's already."""
+        return None
+
+    def spread(self, axis: str) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+
+@contextlib.contextmanager
+def within_share() -> Iterator[None]:
+    """For the inside of a `jax.shard_map` over all axes: what is traced there finds nothing divided any more."""
+    layout = _active.get()
+    if layout is None:
+        yield
+        return
+    with active(_Undivided(layout)):
+        yield
+
+
 def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
     """Pins the sharding of activation `x`, whose dimensions are the named logical axes.
 

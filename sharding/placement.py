@@ -45,18 +45,23 @@ class Placement(abc.ABC):
         A rule for `batch` that names the mesh axis of `stages` has all stages work on their share of the rows where
         there is no pipeline, as in the embedding.
         """
-        shape = complete_shape(self.mesh_shape(), devices)
-        ways = math.prod(shape.get(axis, 1) for axis in _as_tuple(self.activations.get("batch", ())))
-        return ways * self.micro_batches(devices) // self.stages(devices)
+        return self._parts("batch", devices) * self.micro_batches(devices) // self.stages(devices)
+
+    def sequence_divisor(self, devices: int) -> int:
+        """Number of parts that a row is cut into on `devices` devices."""
+        return self._parts("seq", devices)
 
     def stages(self, devices: int) -> int:
         """Number of stages of a pipeline on `devices` devices; 1: there is none."""
-        shape = complete_shape(self.mesh_shape(), devices)
-        return math.prod(shape.get(axis, 1) for axis in _as_tuple(self.activations.get("stages", ())))
+        return self._parts("stages", devices)
 
     def micro_batches(self, devices: int) -> int:
         """Micro-batches that a pipeline computes a batch in: as many as stages, the fewest that keep all at work."""
         return self.stages(devices)
+
+    def _parts(self, axis: str, devices: int) -> int:
+        shape = complete_shape(self.mesh_shape(), devices)
+        return math.prod(shape.get(name, 1) for name in _as_tuple(self.activations.get(axis, ())))
 
     def on(self, devices: Sequence[jax.Device] | None = None) -> "Layout":
         """The placement on real (or abstract) devices; by default on all devices of the job."""

@@ -172,9 +172,9 @@ class Experiment:
             )
         for part in (self.objective, *self.hooks):
             part.check(self)
-        # What a -1 in the mesh stands for is known only with the devices; `divided_by` checks the rest.
+        # What a -1 in the mesh stands for is known only with the devices; then this is asked again.
         fixed = math.prod(size for size in self.placement.mesh_shape().values() if size > 0)
-        self.divided_by(self.placement.batch_divisor(fixed))
+        self.fits(fixed)
 
     @property
     def flops_per_token(self) -> float:
@@ -208,6 +208,11 @@ class Experiment:
             said = blind if self.model.both_ways else wrong
             raise ValueError(f"model is {kind}, and its attention's mask {last} {said}")
 
+    def fits(self, devices: int) -> None:
+        """Raises ValueError if a batch or its rows cannot be divided on so many devices."""
+        self.divided_by(self.placement.batch_divisor(devices))
+        self.shared_by(self.placement.sequence_divisor(devices))
+
     def divided_by(self, ways: int) -> None:
         """Raises ValueError if a micro-batch, or a batch of evaluation, cannot be split in `ways` ways."""
         rows = self.batch.batch // self.batch.accumulate
@@ -220,6 +225,16 @@ class Experiment:
             raise ValueError(
                 f"batch.evaluation is {self.batch.evaluation_rows}, which the placement splits in {ways} ways"
             )
+
+    def shared_by(self, ways: int) -> None:
+        """Raises ValueError if rows cannot be cut in `ways` equal parts."""
+        fields = self.batch.form.fields
+        for name in ("inputs", "source"):
+            if name in fields and (length := fields[name].shape[0]) % ways:
+                raise ValueError(
+                    f"batch.sequence is {self.batch.sequence}, which makes rows of {length} {name}, and the placement "
+                    f"cuts a row in {ways} parts; the nearest length that works is {max(ways, length // ways * ways)}"
+                )
 
 
 def derive(parent: Experiment, **changes: Any) -> Experiment:

@@ -57,12 +57,12 @@ def train(
       KeyboardInterrupt: after Ctrl-C, when the state is saved.
       Ended: after SIGTERM or a notice of the cloud, when the state is saved.
     """
-    # Devices: the mesh of this job, and whether the batch divides over it.
+    # Devices: the mesh of this job, and whether the batch and its rows divide over it.
     lead, batch, cadence = is_lead(), experiment.batch, experiment.cadence
     say = say if lead else (lambda line: None)
     clock = Clock(run.clock, lead)
     layout = experiment.placement.on()
-    experiment.divided_by(experiment.placement.batch_divisor(layout.mesh.size))
+    experiment.fits(layout.mesh.size)
     run.check_same(experiment)
     if layout.platform == "cpu":
         keep_freed_memory()

@@ -96,8 +96,8 @@ def reference(case: Case, given: dict[str, np.ndarray], seen: np.ndarray | None 
     return found
 
 
-def run(kernel: Kernel, case: Case, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The same by a kernel."""
+def lowered(kernel: Kernel, case: Case, given: dict[str, np.ndarray]) -> jax.stages.Lowered:
+    """The program that gives a kernel's output and derivatives, of `up` and the other values in the order of PARTS."""
     where = Places(
         jnp.arange(case.length)[None], None if case.segments is None else jnp.asarray(case.segments, jnp.int32)
     )
@@ -113,16 +113,29 @@ def run(kernel: Kernel, case: Case, given: dict[str, np.ndarray]) -> dict[str, n
         result, back = jax.vjp(output, *parts)
         return result, *back(up)
 
-    found = jax.jit(both)(*(jnp.asarray(given[name]) for name in ("up", *names)))
+    return jax.jit(both).lower(*(jnp.asarray(given[name]) for name in ("up", *names)))
+
+
+def run(
+    kernel: Kernel, case: Case, given: dict[str, np.ndarray], options: dict[str, Any] | None = None
+) -> dict[str, np.ndarray]:
+    """The same by a kernel, compiled with `options`."""
+    names = [name for name in PARTS if name in given]
+    program = lowered(kernel, case, given).compile(options)
+    found = program(*(jax.device_put(given[name], at) for name, at in zip(
+        ("up", *names), program.input_shardings[0], strict=True
+    )))  # fmt: skip
     return dict(zip(("output", *names), map(np.asarray, found), strict=True))
 
 
-def agree(kernels: Iterable[Kernel], case: Case, within: float = 2e-6) -> None:
+def agree(
+    kernels: Iterable[Kernel], case: Case, within: float = 2e-6, options: dict[str, Any] | None = None
+) -> None:
     """Asserts that kernels give the reference's output and gradients, to `within` of the largest entry."""
     given = values(case)
     expected = reference(case, given)
     for kernel in kernels:
-        found = run(kernel, case, given)
+        found = run(kernel, case, given, options)
         assert found.keys() == expected.keys()
         for part, wanted in expected.items():
             np.testing.assert_allclose(

@@ -126,6 +126,18 @@ def test_batched_products_and_plain_arithmetic_on_a_tpu(topology: str) -> None:
     assert added.seconds.total == added.seconds.elementwise >= added.roofline.hbm
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("topology", ["v4:2x2x1", "v5e:2x2", "v5p:2x2x1", "v6e:2x2", "tpu7x:2x2x1"])
+def test_large_products_come_near_the_peak(topology: str) -> None:
+    """By the compiler's own estimate, in cycles of the chip's clock."""
+    chip, n = chip_for(topology), 4096
+    devices = topologies.get_topology_desc(platform="tpu", topology_name=topology, **chip.topology_options).devices
+    here = NamedSharding(Mesh(np.array(devices), ("data",)), PartitionSpec())
+    x = jax.ShapeDtypeStruct((n, n), jnp.bfloat16, sharding=here)
+    cost = cost_of(jax.jit(jnp.dot).lower(x, x).compile(), chip)
+    assert 0.7 < 2 * n**3 / chip.peak_flops / (cost.cycles / chip.clock) < 1
+
+
 def other_way() -> types.ModuleType:
     """The script that counts in another way."""
     path = Path(os.environ.get("ESPALIER_SHARED", "")) / "tools" / "hlo_cost.py"

@@ -42,7 +42,7 @@ class Placement(abc.ABC):
     def batch_divisor(self, devices: int) -> int:
         """Number of ways in which the global batch is split on `devices` devices."""
         shape = complete_shape(self.mesh_shape(), devices)
-        return math.prod(shape[axis] for axis in _as_tuple(self.activations.get("batch", ())))
+        return math.prod(shape.get(axis, 1) for axis in _as_tuple(self.activations.get("batch", ())))
 
     def on(self, devices: Sequence[jax.Device] | None = None) -> "Layout":
         """The placement on real (or abstract) devices; by default on all devices of the job."""

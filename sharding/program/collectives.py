@@ -2,7 +2,8 @@
 
 A ring of g devices sends (g - 1) / g of the array once for an all-gather or a reduce-scatter and twice for an
 all-reduce (Thakur 2005, "Optimization of Collective Communication Operations in MPICH"). An all-to-all sends as much
-as a reduce-scatter, each part over a quarter of the ring on average.
+as a reduce-scatter, each part over a quarter of the ring on average. Between slices, which no torus joins, a host sends
+as much as it would on a ring.
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ import re
 import jax
 
 from sharding.chips import Chip
-from sharding.program import groups
+from sharding.program import groups, slices
 from sharding.program.report import Kind
 from sharding.program.text import Computation, Instruction
 
@@ -36,7 +37,7 @@ class Exchange:
       sent_bytes: that a device must send.
       seconds: on the links.
       lane: collectives of the same lane wait for each other.
-      between_slices: whether it needs the data-centre network.
+      between_slices: whether it goes over the data-centre network.
     """
 
     kind: Kind
@@ -65,8 +66,13 @@ class Network:
 
     def __init__(self, chip: Chip, devices: int, mesh: jax.sharding.Mesh | None) -> None:
         self._chip, self._devices, self._mesh = chip, devices, mesh
-        self._slices = 1 if mesh is None else groups.slices((tuple(range(mesh.size)),), mesh)
+        self._where = None if mesh is None else groups.positions(mesh, devices)
         self._span = functools.lru_cache(maxsize=None)(self._spanned)
+
+    @property
+    def told(self) -> bool:
+        """Whether axes can be told: the mesh is that of the program."""
+        return self._mesh is not None and self._where is not None
 
     def exchange(self, where: Computation, instruction: Instruction) -> Exchange:
         """What a collective of a computation sends."""
@@ -82,8 +88,8 @@ class Network:
             if instruction.opcode.endswith("-start"):  # whose result holds its operands too
                 payload = max(payload - taken, taken)
         text = groups.written(instruction.attributes)
-        axes, size, slices = self._span(text)
-        return self._priced(kind, axes, size, slices, payload, text or "all")
+        axes, size = self._span(text)
+        return self._priced(kind, axes, size, payload, text or "all")
 
     def sparse_core(self, instruction: Instruction, body: Computation) -> Exchange | None:
         """What a collective sends that the SparseCore does: an opaque call, told by its name and its shapes alone."""
@@ -95,44 +101,36 @@ class Network:
         kind = _KINDS[found[1]]
         size = round(max(made / taken, taken / made))
         payload = made if kind is Kind.ALL_GATHER else taken
-        return self._priced(kind, None, size if size > 1 else self._devices, 1, payload, f"SparseCore {size}")
+        return self._priced(kind, None, size if size > 1 else self._devices, payload, f"SparseCore {size}")
 
-    def _spanned(self, text: str) -> tuple[tuple[str, ...] | None, int, int]:
-        """Mesh axes, devices and slices of a group of a collective whose groups are written so."""
-        if self._mesh is None and not text:
-            return None, self._devices, 1
+    def between_slices(self, where: Computation, send: Instruction) -> Exchange | None:
+        """What a `send` begins that the runtime carries on between slices; None if it is something else."""
+        found = slices.carried(send, self._mesh)
+        if found is None:
+            return None
+        payload = float(sum(each.bytes for each in where.operand(send, 0).arrays))
+        payload *= found.size if found.kind is Kind.ALL_GATHER else 1
+        sent = _sent(found.kind, payload, found.size)
+        seconds = sent / self._chip.dcn_bandwidth + LATENCY
+        return Exchange(found.kind, found.axes, found.size, payload, sent, seconds, "between slices", True)
+
+    def _spanned(self, text: str) -> tuple[tuple[str, ...] | None, int]:
+        """Mesh axes and devices of a group of a collective whose groups are written so."""
         found = groups.groups(f"replica_groups={text}", self._devices)
-        size = max(map(len, found))
-        if self._mesh is None or self._mesh.size != self._devices:
-            return None, size, 1
-        return groups.axes(found, self._mesh), size, groups.slices(found, self._mesh)
+        return groups.axes(found, self._mesh, self._where) if self.told else None, max(map(len, found))
 
-    def _priced(
-        self, kind: Kind, axes: tuple[str, ...] | None, size: int, slices: int, payload: float, lane: str
-    ) -> Exchange:
-        chip, within = self._chip, max(1, size // slices)
-        seconds = LATENCY
-        sent = _sent(kind, payload, size, chip)
-        if kind is Kind.PERMUTE:
-            rate = chip.dcn_bandwidth if slices > 1 else chip.link_bandwidth * LINK_EFFICIENCY
-            seconds += sent / rate
-        else:
-            # A group that is a whole slice has all links of a chip, one that is a part of it those of one dimension.
-            links = chip.links if within >= self._devices // self._slices else 2
-            # Between slices goes what is left when the devices of each have shared theirs.
-            between = _sent(kind, payload / within, slices, chip) if slices > 1 else 0.0
-            inside = _sent(kind, payload, within, chip) if slices > 1 else sent
-            seconds += inside / (links * chip.link_bandwidth * LINK_EFFICIENCY) + between / chip.dcn_bandwidth
-        return Exchange(kind, axes, size, payload, sent, seconds, lane, slices > 1)
+    def _priced(self, kind: Kind, axes: tuple[str, ...] | None, size: int, payload: float, lane: str) -> Exchange:
+        chip, sent = self._chip, _sent(kind, payload, size)
+        if kind in (Kind.ALL_TO_ALL, Kind.RAGGED_ALL_TO_ALL):
+            sent *= max(1.0, size ** (1 / chip.torus) / 4)
+        # A group that is a whole slice has all links of a chip, one that is a part of it those of one dimension.
+        links = 1 if kind is Kind.PERMUTE else chip.links if size >= self._devices else 2
+        seconds = sent / (links * chip.link_bandwidth * LINK_EFFICIENCY) + LATENCY
+        return Exchange(kind, axes, size, payload, sent, seconds, lane)
 
 
-def _sent(kind: Kind, payload: float, size: int, chip: Chip) -> float:
+def _sent(kind: Kind, payload: float, size: int) -> float:
     """Bytes that each of `size` devices sends for a payload."""
-    part = (size - 1) / size
     if kind is Kind.PERMUTE:
         return payload
-    if kind in (Kind.ALL_GATHER, Kind.REDUCE_SCATTER):
-        return payload * part
-    if kind is Kind.ALL_REDUCE:
-        return 2 * payload * part
-    return payload * part * max(1.0, size ** (1 / chip.torus) / 4)
+    return payload * (size - 1) / size * (2 if kind is Kind.ALL_REDUCE else 1)

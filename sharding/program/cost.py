@@ -7,7 +7,7 @@ import jax
 from sharding.chips import Chip
 from sharding.program.collectives import Network
 from sharding.program.pricing import Prices
-from sharding.program.report import ProgramCost, Roofline
+from sharding.program.report import Collective, ProgramCost, Roofline
 from sharding.program.tally import Tally
 from sharding.program.text import parse
 from sharding.program.timeline import Player
@@ -29,9 +29,10 @@ def cost_of(
     tally, prices = Tally(), Prices(module, chip)
     if not module.scheduled:
         tally.note("instructions are in no schedule: what overlaps is not known")
-    if mesh is not None and mesh.size != module.partitions:
+    network = Network(chip, module.partitions, mesh)
+    if mesh is not None and not network.told:
         tally.note(f"the mesh has {mesh.size} devices and the program {module.partitions}: axes are not told")
-    Player(module, prices, Network(chip, module.partitions, mesh), tally).play(module.entry, 1.0)
+    Player(module, prices, network, tally).play(module.entry, 1.0)
     if not tally.estimated:
         tally.note("no operation has estimated cycles, which are written by the last passes: seconds are rooflines")
     collectives = tally.collectives()
@@ -48,7 +49,12 @@ def cost_of(
         roofline=Roofline(
             compute=(tally.flops + tally.kernel_flops) / chip.peak_flops,
             hbm=tally.hbm_bytes / chip.hbm_bandwidth,
-            links=sum(each.seconds for each in collectives),
+            links=_sent(collectives, False) / (chip.links * chip.link_bandwidth),
+            slices=_sent(collectives, True) / chip.dcn_bandwidth,
         ),
         warnings=(*tally.notes, *prices.notes),
     )
+
+
+def _sent(collectives: Iterable[Collective], between_slices: bool) -> float:
+    return float(sum(each.sent_bytes for each in collectives if each.between_slices is between_slices))

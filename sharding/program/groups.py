@@ -37,25 +37,37 @@ def written(attributes: str) -> str:
     return notation[0] if notation else ""
 
 
-def axes(of: Groups, mesh: jax.sharding.Mesh) -> tuple[str, ...]:
-    """Mesh axes along which the members of a group differ, outermost first.
+def positions(mesh: jax.sharding.Mesh, partitions: int) -> np.ndarray | None:
+    """Where in a mesh, counted with its last axis fastest, the partitions of a program lie; None if they do not.
 
-    Partition `i` of a program is device `i` of its mesh, counted with the last axis fastest.
+    A program for several slices of a pod is that of one of them: its partitions are the devices of the first.
     """
+    if mesh.size == partitions:
+        return np.arange(partitions)
+    of_first = np.flatnonzero(_slices(mesh) == _slices(mesh)[0])
+    return of_first if of_first.size == partitions else None
+
+
+def axes(of: Groups, mesh: jax.sharding.Mesh, where: np.ndarray | None = None) -> tuple[str, ...]:
+    """Mesh axes along which the members of a group differ, outermost first; `where` are `positions`, if not all."""
     sizes = tuple(mesh.shape.values())
     varies = np.zeros(len(sizes), bool)
     for members in _rectangles(of):
-        positions = np.stack(np.unravel_index(members, sizes))
-        varies |= (positions != positions[:, :, :1]).any(axis=(1, 2))
+        found = np.stack(np.unravel_index(members if where is None else where[members], sizes))
+        varies |= (found != found[:, :, :1]).any(axis=(1, 2))
     return tuple(name for name, differs in zip(mesh.axis_names, varies, strict=True) if differs)
 
 
-def slices(of: Groups, mesh: jax.sharding.Mesh) -> int:
-    """The most slices of a pod that the members of one group are in."""
-    where = np.array([getattr(device, "slice_index", None) or 0 for device in mesh.devices.flat])
-    if (where == where[0]).all():
-        return 1
-    return max(len(set(where[list(group)])) for group in of)
+def slice_axes(mesh: jax.sharding.Mesh) -> tuple[str, ...]:
+    """Mesh axes along which the slice changes that devices are in."""
+    where = _slices(mesh).reshape(mesh.devices.shape)
+    return tuple(
+        name for dim, name in enumerate(mesh.axis_names) if (where != np.take(where, [0], axis=dim)).any()
+    )
+
+
+def _slices(mesh: jax.sharding.Mesh) -> np.ndarray:
+    return np.array([getattr(device, "slice_index", None) or 0 for device in mesh.devices.flat])
 
 
 def _rectangles(of: Groups) -> list[np.ndarray]:

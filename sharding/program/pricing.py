@@ -24,7 +24,7 @@ MATMUL_EFFICIENCY, HBM_EFFICIENCY, KERNEL_EFFICIENCY = 0.85, 0.85, 0.55
 ON_CHIP = 10.0
 # The most that estimated cycles count, in the operation's own roofline.
 MATMUL_CAP, MEMORY_CAP = 1.6, 1.3
-# Results of at most so many bytes, of operations without cycles, are bookkeeping.
+# Results of at most so many bytes, of operations without cycles or products, are bookkeeping.
 BOOKKEEPING = 4096
 
 # What takes no time: names for values, and values that are made where they are used.
@@ -103,7 +103,7 @@ class Prices:
         if instruction.opcode == "custom-call":
             return self._kernel(where, instruction)
         inner, cycles = self.inside(where, instruction), instruction.number("estimated_cycles")
-        if cycles is None and size(instruction.type, None) <= BOOKKEEPING:
+        if cycles is None and not inner.flops and size(instruction.type, None) <= BOOKKEEPING:
             return None
         hbm = self._traffic.moved(where, instruction)
         on_chip = self._traffic.moved(where, instruction, (Space.ON_CHIP,))

@@ -89,16 +89,24 @@ class Seconds:
 
 @dataclasses.dataclass(frozen=True)
 class Roofline:
-    """Seconds that each resource needs at least, if it did nothing but this program's work at its full rate."""
+    """Seconds that each resource needs at least, if it did nothing but this program's work at its full rate.
+
+    Attributes:
+      compute: arithmetic.
+      hbm: memory traffic.
+      links: what is sent within a slice, over all links of a chip.
+      slices: what is sent between slices.
+    """
 
     compute: float
     hbm: float
     links: float
+    slices: float = 0.0
 
     @property
     def bound(self) -> float:
         """No schedule is faster."""
-        return max(self.compute, self.hbm, self.links)
+        return max(dataclasses.astuple(self))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,11 +9,13 @@ import collections
 import dataclasses
 from collections.abc import Callable
 
+from sharding.program import slices
 from sharding.program.collectives import Exchange, Network, kind_of
 from sharding.program.loops import trips
 from sharding.program.pricing import FREE, Prices
 from sharding.program.report import Loop
 from sharding.program.shapes import Array, Space
+from sharding.program.slices import rendezvous
 from sharding.program.tally import Tally
 from sharding.program.text import Computation, Instruction, Module
 
@@ -69,12 +71,15 @@ class _Run:
         """Runs it."""
         special: dict[str, Callable[[Instruction], None]] = {
             "while": self._loop, "conditional": self._branches, "call": self._call, "async-update": self._update,
+            "send": self._to_host, "recv": self._from_host,
         }  # fmt: skip
         for each in self._where.instructions:
             if each.opcode in FREE:
                 continue
             if each.opcode in special:
                 special[each.opcode](each)
+            elif each.opcode == "recv-done":
+                self._wait(self._pending.pop(rendezvous(self._where.operand(each, 0)) or each.operands[0], None))
             elif each.opcode.endswith("-done"):
                 self._wait(self._pending.pop(each.operands[0], None) if each.operands else None)
             elif each.opcode.endswith("-start"):
@@ -141,6 +146,23 @@ class _Run:
             self._unfed[start.name] = exchange
         else:
             self._pending[start.name] = self._send(exchange, True)
+
+    def _to_host(self, send: Instruction) -> None:
+        """What leaves a slice, which its `recv` waits for; or something for the host alone."""
+        exchange = self._player.network.between_slices(self._where, send)
+        nbytes = sum(each.padded_bytes for each in self._where.operand(send, 0).arrays)
+        if exchange is None:
+            self._pending[send.name] = self._over_pcie(nbytes)
+        else:
+            self._tally.hbm_bytes += nbytes * self._times
+            self._pending[rendezvous(send) or send.name] = self._send(exchange, True)
+
+    def _from_host(self, receive: Instruction) -> None:
+        nbytes = receive.arrays[0].padded_bytes
+        if slices.carried(receive, None) is None:
+            self._pending[rendezvous(receive) or receive.name] = self._over_pcie(nbytes)
+        else:
+            self._tally.hbm_bytes += nbytes * self._times
 
     def _copied(self, arrays: tuple[Array, ...]) -> Transfer:
         """A copy: its source and its result are among these arrays; a slice's is the smaller one."""

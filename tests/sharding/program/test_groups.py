@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jax.sharding import Mesh
 
-from sharding.program.groups import axes, groups, slices, written
+from sharding.program.groups import axes, groups, positions, slice_axes, written
 
 SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
 
@@ -125,9 +125,13 @@ def test_permutations_have_the_axes_that_their_pairs_differ_in() -> None:
     assert axes(((0,), (1, 2, 3)), mesh) == ("inner",)
 
 
-def test_slices() -> None:
-    devices = [mock.Mock(slice_index=index // 4) for index in range(8)]
-    mesh = Mesh(np.array(devices).reshape(2, 4), ("slice", "data"))
-    assert slices(((0, 1, 2, 3), (4, 5, 6, 7)), mesh) == 1
-    assert slices(((0, 4), (1, 5)), mesh) == 2
-    assert slices(((0, 4),), Mesh(np.array(jax.devices()).reshape(2, 4), ("slice", "data"))) == 1
+def test_a_program_of_several_slices_is_numbered_as_the_first() -> None:
+    """Devices of the first slice lie at every other place here."""
+    devices = [mock.Mock(slice_index=index % 2) for index in range(8)]
+    mesh = Mesh(np.array(devices).reshape(4, 2), ("data", "slice"))
+    assert slice_axes(mesh) == ("slice",)
+    assert positions(mesh, 8).tolist() == list(range(8))
+    assert positions(mesh, 4).tolist() == [0, 2, 4, 6]
+    assert positions(mesh, 3) is None
+    assert axes(((0, 1), (2, 3)), mesh, positions(mesh, 4)) == ("data",)
+    assert slice_axes(Mesh(np.array(jax.devices()).reshape(2, 4), ("slice", "data"))) == ()

@@ -67,7 +67,10 @@ def test_an_open_file_is_read_by_lines() -> None:
     assert parse(io.StringIO(TEXT)).entry.root.operands == ("x", "all.1")
 
 
-@pytest.mark.parametrize("text", ["", "not a module", "HloModule x\n\n%f (a: f32[]) -> f32[] {\n  %a = f32[] sine()\n}"])
+NO_ENTRY = "HloModule x\n\n%f (a: f32[]) -> f32[] {\n  %a = f32[] sine()\n}"
+
+
+@pytest.mark.parametrize("text", ["", "not a module", NO_ENTRY])
 def test_what_is_no_program(text: str) -> None:
     with pytest.raises(ProgramError, match="no ENTRY computation"):
         parse(text)

@@ -8,6 +8,7 @@ import jax
 import optax
 
 from sharding.axes import active
+from sharding.compiler_flags import compiler_options
 from sharding.placement import Layout
 from train.experiment import Experiment
 from train.feed import abstract_batch
@@ -87,7 +88,7 @@ class Programs:
     def compiled(self, lowered: jax.stages.Lowered) -> jax.stages.Compiled:
         """What XLA makes of a step."""
         with active(self._layout):
-            return lowered.compile()
+            return lowered.compile(compiler_options=compiler_options(self._layout.device_kind))
 
     def _compile(self, units: int) -> jax.stages.Compiled:
         lowered, rows = self.lowered(units)

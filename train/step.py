@@ -9,6 +9,7 @@ import optax
 from jaxtyping import Array
 
 from sharding.axes import active
+from sharding.compiler_flags import compiler_options
 from sharding.placement import Layout
 from train.balance import balanced, router_metrics
 from train.digest import batch_digest
@@ -124,7 +125,8 @@ def lower_step(step: Step, state: TrainState, batch: Any, layout: Layout) -> jax
 def compile_step(
     step: Step, state: TrainState, batch: Any, layout: Layout, options: dict[str, Any] | None = None
 ) -> jax.stages.Compiled:
-    """The program of `lower_step`, compiled."""
+    """The program of `lower_step`, compiled with `options`; without them with those of the chip."""
     lowered = lower_step(step, state, batch, layout)
+    options = compiler_options(layout.device_kind) if options is None else options
     with active(layout):
         return lowered.compile(compiler_options=options)

@@ -1,0 +1,47 @@
+"""What the TPU compiler is asked for besides its defaults, by chip: transfers that run behind arithmetic.
+
+They are options of one program (`jax.stages.Lowered.compile`), so that a process on a CPU can compile for any chip.
+libtpu knows the same names as flags, in LIBTPU_INIT_ARGS; what a user sets there is left alone.
+"""
+
+import os
+from collections.abc import Mapping
+
+Options = Mapping[str, str | bool]
+
+# Gradients of replicas are reduced as soon as they are there, those of different sizes too, and not at the end.
+_REDUCED_EARLY = {
+    "xla_tpu_enable_data_parallel_all_reduce_opt": True,
+    "xla_tpu_data_parallel_opt_different_sized_ops": True,
+}
+# Weights are gathered while the TensorCore computes.
+_GATHERED_BEHIND = {"xla_enable_async_all_gather": "true", "xla_tpu_overlap_compute_collective_tc": True}
+# A gather is cut into steps, which are fused with the matrix products that it runs behind.
+_FUSED = {
+    "xla_tpu_enable_async_collective_fusion": True,
+    "xla_tpu_enable_async_collective_fusion_fuse_all_gather": "true",
+    "xla_tpu_enable_async_collective_fusion_multiple_steps": True,
+}
+
+# By prefix of `device_kind`; the longest that matches counts. Of the fused steps only those of v5e have a use: on the
+# others libtpu 0.0.52 leaves every gather synchronous with them.
+OPTIONS: dict[str, Options] = {
+    "TPU v4": _REDUCED_EARLY | _GATHERED_BEHIND,
+    "TPU v5 lite": _REDUCED_EARLY | _GATHERED_BEHIND | _FUSED,
+    "TPU v5e": _REDUCED_EARLY | _GATHERED_BEHIND | _FUSED,
+    "TPU v5": _REDUCED_EARLY | _GATHERED_BEHIND,
+    "TPU v6": _REDUCED_EARLY | _GATHERED_BEHIND,
+    "TPU7x": _REDUCED_EARLY | _GATHERED_BEHIND,
+}
+
+
+def compiler_options(kind: str) -> dict[str, str | bool] | None:
+    """Options for devices that call themselves `kind`; None for those that are no TPUs.
+
+    Without those that the user has set in LIBTPU_INIT_ARGS.
+    """
+    matches = [prefix for prefix in OPTIONS if kind.startswith(prefix)]
+    if not matches:
+        return None
+    chosen = {part.lstrip("-").partition("=")[0] for part in os.environ.get("LIBTPU_INIT_ARGS", "").split()}
+    return {name: value for name, value in OPTIONS[max(matches, key=len)].items() if name not in chosen}

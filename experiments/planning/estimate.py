@@ -91,7 +91,9 @@ def _logits(experiment: Experiment, layout: Layout, number: int) -> int:
     local //= _ways(layout, axes.BATCH) * _ways(layout, axes.VOCAB) * (1 if chunk else _ways(layout, axes.SEQ))
     table = stack.embed * stack.vocab // _ways(layout, axes.VOCAB)
     gathered = layout.weight((axes.EMBED, axes.VOCAB), (stack.embed, stack.vocab)).spec[0] is not None
-    return local * (_FLOAT32 + (number if gathered else 0)) + (table * number if gathered else table * _FLOAT32)
+    # A chunk adds to the gradient of the whole table, before it is divided again.
+    held = (number if gathered else 0) + (_FLOAT32 if chunk or not gathered else 0)
+    return local * (_FLOAT32 + (number if gathered else 0)) + table * held
 
 
 def _layer(experiment: Experiment, programs: Programs, layout: Layout, kept: Residuals, number: int) -> int:

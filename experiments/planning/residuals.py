@@ -15,6 +15,10 @@ from train.feed import abstract_batch
 from train.program import Programs
 
 
+# Of the last dimension of a tile (TPU's memory layout).
+_LANES = 128
+
+
 class Residuals(NamedTuple):
     """Bytes of one device, in one micro-batch.
 
@@ -67,8 +71,10 @@ def share(leaf: Any, rows: int, experiment: Experiment, layout: Layout) -> int:
 
     A dimension counts as divided where its size is that of a logical axis which the placement divides.
     """
-    size = leaf.size * leaf.dtype.itemsize
     shape = list(leaf.shape[1:])
+    # Heads of fewer features than a tile has lanes lie in tiles all the same, where a kernel is to read them.
+    padded = _LANES if 1 < shape[-1] < _LANES else shape[-1]
+    size = leaf.size // shape[-1] * padded * leaf.dtype.itemsize
     at = _row_axis(tuple(shape), rows)
     sequence = experiment.batch.sequence
     if at is not None:

@@ -148,8 +148,8 @@ class Sigmoid(Router):
         if self.kept_groups == self.groups:
             return ranked
         grouped = ranked.reshape(*ranked.shape[:-1], self.groups, -1)
-        best = jax.lax.top_k(grouped, 2)[0].sum(-1)
-        kept = jax.lax.top_k(best, self.kept_groups)[1]
+        best = jnp.take_along_axis(grouped, largest(grouped, 2), axis=-1).sum(-1)
+        kept = largest(best, self.kept_groups)
         keep = (kept[..., None] == jnp.arange(self.groups)).any(-2)
         return jnp.where(keep[..., None], grouped, -jnp.inf).reshape(ranked.shape)
 
@@ -157,8 +157,21 @@ class Sigmoid(Router):
 def _largest(ranked: Scores, scores: Scores, top_k: int, correction: Float[Array, " experts"] | None) -> Choice:
     """The experts with the largest ranks, and their scores."""
     ranked = ranked if correction is None else ranked + correction
-    experts = jax.lax.top_k(jax.lax.stop_gradient(ranked), top_k)[1]
+    experts = largest(jax.lax.stop_gradient(ranked), top_k)
     return Choice(experts, jnp.take_along_axis(scores, experts, axis=-1))
+
+
+def largest(x: Float[Array, "*batch size"], count: int) -> Int[Array, "*batch count"]:
+    """Where the largest values stand, in their order; of equal ones the first is first.
+
+    One after the other, since XLA computes `jax.lax.top_k` on all rows at once: devices that share a batch would
+    gather it. There are to be so many above -inf.
+    """
+    found = []
+    for _ in range(count):
+        found.append(jnp.argmax(x, axis=-1))
+        x = jnp.where(found[-1][..., None] == jnp.arange(x.shape[-1]), -jnp.inf, x)
+    return jnp.stack(found, axis=-1)
 
 
 class RouterLayer(nnx.Module):

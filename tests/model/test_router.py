@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from model import router
 from model.parameters import Sizes, logical_axes
 from model.parametrization import Standard
 from model.precision import Precision
 from model.router import Router, RouterLayer, Sigmoid, Softmax, SoftmaxOfChosen
+from sharding.placements import DataParallel
 from train.weights import is_matrix
 
 RNG = np.random.default_rng(3)
@@ -152,3 +154,12 @@ def test_what_cannot_be_chosen_is_told(router: Router, top_k: int, wrong: str) -
         router.check(EXPERTS, top_k)
     with pytest.raises(ValueError, match="Sigmoid.kept_groups is 3; it is from 1 to groups .2."):
         Sigmoid(2, 3)
+
+
+def test_the_largest_are_those_of_top_k_and_no_row_is_gathered_for_them() -> None:
+    """Ties among them."""
+    x = jnp.asarray(np.random.default_rng(3).integers(0, 5, (16, 7)), jnp.float32)
+    np.testing.assert_array_equal(router.largest(x, 4), jax.lax.top_k(x, 4)[1])
+    rows = DataParallel().on().batch
+    program = jax.jit(lambda x: router.largest(x, 4), in_shardings=rows, out_shardings=rows).lower(x).compile()
+    assert "all-gather" not in program.as_text()

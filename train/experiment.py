@@ -13,6 +13,7 @@ from data.targets import MaskedLM, NextToken, Targets
 from data.training import Format
 from model import encoder, encoder_decoder  # noqa: F401 - specs are found by name among those imported
 from model.masks import sees_later
+from model.pipeline import check_stages
 from model.spec import ModelSpec
 from sharding.placement import Placement
 from sharding.placements import DataParallel
@@ -175,6 +176,7 @@ class Experiment:
         # What a -1 in the mesh stands for is known only with the devices; `divided_by` checks the rest.
         fixed = math.prod(size for size in self.placement.mesh_shape().values() if size > 0)
         self.divided_by(self.placement.batch_divisor(fixed))
+        check_stages(self.model, self.placement.stages(fixed))
 
     @property
     def flops_per_token(self) -> float:

@@ -14,6 +14,9 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Int
 
+from model.config import TransformerConfig
+from model.plan import runs
+from model.spec import ModelSpec
 from sharding.axes import BATCH, STAGES, mesh, micro_batches, spread, ways
 
 Rows = TypeVar("Rows")
@@ -47,6 +50,27 @@ class Schedule:
     def held(self) -> int:
         """Micro-batches that have their home at a stage: they start from there, and come back to it."""
         return self.micro // self.stages
+
+
+def check_stages(spec: ModelSpec, stages: int) -> None:
+    """Raises ValueError if a stack of the model has no loop over layers that so many stages could share."""
+    if isinstance(spec, TransformerConfig):
+        _check_stack("model", spec, stages)
+        return
+    for field in dataclasses.fields(spec):  # type: ignore[arg-type]
+        if isinstance(stack := getattr(spec, field.name), TransformerConfig):
+            _check_stack(f"model.{field.name}", stack, stages)
+
+
+def _check_stack(name: str, stack: TransformerConfig, stages: int) -> None:
+    found = runs(stack.blocks)
+    if all(run.repeats % stages for run in found):
+        loops = " and ".join(f"{run.repeats} x {run.period}" for run in found)
+        turns = max(found, key=lambda run: run.repeats).period * stages
+        raise ValueError(
+            f"{name}.layers is {stack.layers}, computed in loops of {loops} layers, and placement.stage is {stages}, "
+            f"which divides the turns of none; a loop over a multiple of {turns} layers works"
+        )
 
 
 def schedule_of(rows: int, layers: int) -> Schedule | None:

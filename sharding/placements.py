@@ -120,12 +120,13 @@ class Combined(Placement):
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             size = getattr(self, field.name)
-            if field.name != "micro" and size != -1 and size < 1:
+            if field.name not in ("stage", "micro") and size != -1 and size < 1:
                 raise PlacementError(f"placement.{field.name} is {size}; it is at least 1, or -1 for what remains")
-        if self.micro < 0 or (self.micro and (self.stage == -1 or self.micro % self.stage)):
-            stages = "which has to be said" if self.stage == -1 else f"{self.stage}"
+        if self.stage < 1:
+            raise PlacementError(f"placement.stage is {self.stage}; it is at least 1")
+        if self.micro < 0 or self.micro % self.stage:
             raise PlacementError(
-                f"placement.micro is {self.micro}; it is a multiple of placement.stage ({stages}), or 0 for as many"
+                f"placement.micro is {self.micro}; it is a multiple of placement.stage ({self.stage}), or 0 for as many"
             )
 
     def mesh_shape(self) -> dict[str, int]:

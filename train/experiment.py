@@ -13,6 +13,7 @@ from data.targets import MaskedLM, NextToken, Targets
 from data.training import Format
 from model import encoder, encoder_decoder  # noqa: F401 - specs are found by name among those imported
 from model.masks import sees_later
+from model.pipeline import check_stages
 from model.spec import ModelSpec
 from sharding.placement import Placement
 from sharding.placements import DataParallel
@@ -209,9 +210,10 @@ class Experiment:
             raise ValueError(f"model is {kind}, and its attention's mask {last} {said}")
 
     def fits(self, devices: int) -> None:
-        """Raises ValueError if a batch or its rows cannot be divided on so many devices."""
+        """Raises ValueError if a batch, its rows or the layers cannot be divided on so many devices."""
         self.divided_by(self.placement.batch_divisor(devices))
         self.shared_by(self.placement.sequence_divisor(devices))
+        check_stages(self.model, self.placement.stages(devices))
 
     def divided_by(self, ways: int) -> None:
         """Raises ValueError if a micro-batch, or a batch of evaluation, cannot be split in `ways` ways."""

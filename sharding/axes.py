@@ -111,6 +111,21 @@ def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
     return x if sharding is None else jax.lax.with_sharding_constraint(x, sharding)
 
 
+def apart() -> bool:
+    """Whether weights lie between steps in smaller shares than they are computed with."""
+    return bool(getattr(_active.get(), "apart", False))
+
+
+def gathered(x: jax.Array, *axes: str | None) -> jax.Array:
+    """A weight as it lies between steps, pinned to the shares it is computed with; the identity unless `apart`."""
+    return jax.lax.with_sharding_constraint(x, _active.get().weight(axes, x.shape)) if apart() else x
+
+
+def scattered(x: jax.Array, *axes: str | None) -> jax.Array:
+    """A weight's gradient, pinned to the shares in which weights lie between steps; the identity unless `apart`."""
+    return jax.lax.with_sharding_constraint(x, _active.get().kept(axes, x.shape)) if apart() else x
+
+
 def platform() -> str:
     """The platform a program is traced for: the active layout's, or JAX's default.
 

@@ -1,4 +1,4 @@
-"""Placements: a mesh shape and two tables from logical axes to mesh axes, made concrete on devices."""
+"""Placements: a mesh shape and tables from logical axes to mesh axes, made concrete on devices."""
 
 import abc
 import dataclasses
@@ -30,10 +30,15 @@ class Placement(abc.ABC):
     `weights` maps the logical axes of parameters, `activations` those of activations and inputs.
     A logical axis in neither table is replicated, save `blocks`: pieces of work that any device can do apart from
     the others are spread over all of them.
+
+    `optimizer` maps the axes of weights as they lie between steps, and of what the optimizer keeps of each; without
+    it that is as they are computed with. An array that leaves a mesh axis of this table unused, since it has no such
+    logical axis or of no such size, is divided over it in whatever dimension is largest.
     """
 
     weights: ClassVar[Rules] = {}
     activations: ClassVar[Rules] = {}
+    optimizer: ClassVar[Rules | None] = None
 
     @abc.abstractmethod
     def mesh_shape(self) -> dict[str, int]:
@@ -121,6 +126,29 @@ class Layout:
         spec = self._spec(axes, self.placement.weights)
         return NamedSharding(self.mesh, self._divisible(spec, shape))
 
+    @property
+    def apart(self) -> bool:
+        """Whether weights lie between steps in smaller shares than they are computed with."""
+        return self.placement.optimizer is not None and self.mesh.size > 1
+
+    def kept(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> NamedSharding:
+        """Sharding of a weight between steps, and of what the optimizer keeps in its shape."""
+        rules = self.placement.optimizer
+        if rules is None:
+            return self.weight(axes, shape)
+        spec = self._divisible(self._spec(axes, rules), shape)
+        entries = [() if entry is None else _as_tuple(entry) for entry in spec]
+        used = {name for entry in entries for name in entry}
+        for name in self.mesh.shape:
+            if name in used or not any(name in _as_tuple(rule) for rule in rules.values()):
+                continue
+            shares = [size // self._ways(entry) for size, entry in zip(shape, entries, strict=True)]
+            fitting = [i for i, share in enumerate(shares) if share % self.mesh.shape[name] == 0]
+            if fitting:
+                largest = max(fitting, key=lambda i: shares[i])
+                entries[largest] += (name,)
+        return NamedSharding(self.mesh, PartitionSpec(*(_entry(names) for names in entries)))
+
     def activation(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> NamedSharding | None:
         """Sharding of an activation; None on one device, where a constraint would only cost fusions.
 
@@ -167,7 +195,7 @@ class Layout:
                         f"array are both mapped to mesh axis '{mesh_axis}'; an array can use a mesh axis once"
                     )
                 owner[mesh_axis] = str(axis)
-            entries.append(None if not wanted else wanted[0] if len(wanted) == 1 else wanted)
+            entries.append(_entry(wanted))
         return PartitionSpec(*entries)
 
     def _divisible(self, spec: PartitionSpec, shape: tuple[int, ...]) -> PartitionSpec:
@@ -182,6 +210,10 @@ class Layout:
 
 def _as_tuple(entry: MeshAxes) -> tuple[str, ...]:
     return (entry,) if isinstance(entry, str) else tuple(entry)
+
+
+def _entry(names: tuple[str, ...]) -> MeshAxes | None:
+    return None if not names else names[0] if len(names) == 1 else names
 
 
 def _arrange(shape: Mapping[str, int], devices: list[jax.Device]) -> np.ndarray:

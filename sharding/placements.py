@@ -1,4 +1,4 @@
-"""The placements that ship: data-parallel, fully-sharded, tensor-parallel, and all ways at once."""
+"""The placements that ship: data-parallel, fully-sharded, tensor-parallel, all at once, and optimizers in shares."""
 
 import dataclasses
 from typing import ClassVar
@@ -140,3 +140,17 @@ class Combined(Placement):
         """As the field says, of a pipeline."""
         stages = self.stages(devices)
         return self.micro or stages if stages > 1 else 1
+
+@dataclasses.dataclass(frozen=True)
+class ShardedOptimizer(Combined):
+    """The optimizer's state and the weights it updates are divided over all devices, beyond the weights computed with.
+
+    A step gathers weights once, sums each gradient into shares (reduce-scatter), and updates the shares: stages 1 and
+    2 of ZeRO (Rajbhandari 2019, arXiv:1910.02054, section 5). Weights computed with are divided as in `Combined`; by
+    default they are whole, and `fsdp` above 1 shards them within so many devices and replicates that.
+    """
+
+    data: int = -1
+    fsdp: int = 1
+
+    optimizer: ClassVar[Rules | None] = {**Combined.weights, "embed": ("fsdp", "context", "data", SLICE)}

@@ -91,7 +91,7 @@ def as_tree(shapes: Shapes, blueprint: Blueprint, layout: Layout) -> Any:
 
     def placed(path: tuple[Any, ...], names: Any) -> jax.ShapeDtypeStruct:
         leaf = shapes[keys(path)]
-        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=layout.weight(names.axes, leaf.shape))
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=layout.kept(names.axes, leaf.shape))
 
     return jax.tree.map_with_path(placed, blueprint.axes)
 

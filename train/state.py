@@ -1,6 +1,6 @@
 """The state of training, and how it comes to lie on the devices."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +11,7 @@ from jaxtyping import Array, Int
 
 from model.parameters import logical_axes
 from model.spec import ModelSpec
-from sharding.axes import active
+from sharding.axes import active, apart, gathered, scattered
 from sharding.placement import Layout
 from train.objective import Objective
 from train.safety import Safety, Unguarded
@@ -79,8 +79,16 @@ class Blueprint:
         return sum(leaf.size for leaf in jax.tree.leaves(self.shapes))
 
     def shardings(self, layout: Layout) -> Any:
-        """Tree like the weights, of shardings."""
-        return jax.tree.map(lambda names, leaf: layout.weight(names.axes, leaf.shape), self.axes, self.shapes)
+        """Tree like the weights, of shardings between steps."""
+        return jax.tree.map(lambda names, leaf: layout.kept(names.axes, leaf.shape), self.axes, self.shapes)
+
+    def gathered(self, weights: Any) -> Any:
+        """Weights as a placement computes with them, of those that lie as it keeps them."""
+        return _each(gathered, self, weights)
+
+    def scattered(self, gradients: Any) -> Any:
+        """Gradients in the shares in which weights lie between steps, and are updated."""
+        return _each(scattered, self, gradients)
 
     def told(self, layout: Layout, sequence: int, flops: float) -> Iterator[str]:
         """Lines on the model for people: its size and cost, where it lies, and what the placement cannot divide."""
@@ -99,6 +107,10 @@ class Blueprint:
             return [f"{'.'.join(keys(path))}: {note}" for note in layout.undivided(names.axes, leaf.shape)]
 
         return jax.tree.leaves(jax.tree.map_with_path(notes, self.axes, self.shapes))
+
+
+def _each(pinned: Callable[..., Array], blueprint: Blueprint, tree: Any) -> Any:
+    return jax.tree.map(lambda names, x: pinned(x, *names.axes), blueprint.axes, tree) if apart() else tree
 
 
 class Names:
@@ -167,7 +179,7 @@ def placed(kept: Any, weights: Any, shardings: Any, layout: Layout) -> Any:
 
     def place(path: tuple[Any, ...], leaf: Any) -> Any:
         if isinstance(leaf, Statistic):
-            return leaf.with_value(_placed(leaf.value, layout.weight(leaf.axes, leaf.value.shape)))
+            return leaf.with_value(_placed(leaf.value, layout.kept(leaf.axes, leaf.value.shape)))
         names = keys(path)
         # The longest end of the path that is a weight's: the path of one may end like that of another.
         ends = (known[names[start:]] for start in range(len(names)) if names[start:] in known)

@@ -53,6 +53,7 @@ def make_step(
 
     def one(weights: Any, batch: Batch, key: Array) -> tuple[Any, Sums, Array]:
         found, total = jax.grad(sums, has_aux=True)(weights, batch, key)
+        found = blueprint.scattered(found)
         # Only probes ask for it, and what nobody asks for XLA leaves out.
         square = optax.tree.norm(found, squared=True) / jnp.square(_count(total))
         return found, total, jnp.stack([square, 1 / total.weight]) / accumulate
@@ -61,6 +62,7 @@ def make_step(
         if accumulate == 1:
             # Divided before the gradient is taken, which then needs no pass over all weights for it.
             found, total = jax.grad(mean, has_aux=True)(weights, batch, key)
+            found = blueprint.scattered(found)
             return found, total, jnp.stack([optax.tree.norm(found, squared=True), 1 / total.weight])
 
         def micro(carry: tuple[Any, Sums, Array], part: tuple[Batch, Array]) -> tuple[tuple[Any, Sums, Array], None]:
@@ -68,7 +70,7 @@ def make_step(
 
         # Row r goes to micro-batch r mod accumulate: each device keeps its own rows.
         parts = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, accumulate, *x.shape[1:]), 1, 0), batch)
-        zero = jax.tree.map(lambda w: jnp.zeros(w.shape, jnp.float32), weights)
+        zero = blueprint.scattered(jax.tree.map(lambda w: jnp.zeros(w.shape, jnp.float32), weights))
         shapes = jax.eval_shape(sums, weights, jax.tree.map(lambda x: x[0], parts), key)[1]
         nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         start = (zero, nothing, jnp.zeros(2, jnp.float32))
@@ -77,7 +79,9 @@ def make_step(
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
-        gradients, total, noise = averaged(state.weights, objective.weighed(batch, state.objective), key)
+        gradients, total, noise = averaged(
+            blueprint.gathered(state.weights), objective.weighed(batch, state.objective), key
+        )
         count, norm = _count(total), optax.global_norm(gradients)
         good, guard = safety.judged(state.guard, state.step, state.position, units, total.loss / count, norm)
         updates, kept = optimizer.update(gradients, state.optimizer, state.weights)

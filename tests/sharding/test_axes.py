@@ -1,11 +1,24 @@
 """Constraints act through the active layout and only while it is active."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import pytest
 
-from sharding.axes import active, constrain, device_kind, mesh, platform, spread, ways
-from sharding.placements import Combined, FullySharded
+from sharding.axes import (
+    active,
+    apart,
+    constrain,
+    device_kind,
+    gathered,
+    mesh,
+    platform,
+    scattered,
+    spread,
+    ways,
+)
+from sharding.placements import Combined, FullySharded, ShardedOptimizer
 
 
 def test_without_a_layout_nothing_is_constrained() -> None:
@@ -40,3 +53,14 @@ def test_a_layout_tells_how_an_axis_is_divided() -> None:
         assert spread("heads") == () and ways("heads") == 1
     with active(Combined(fsdp=1).on(jax.devices()[:1])):
         assert spread("batch") == () and ways("batch") == 1
+
+
+def test_weights_are_gathered_and_gradients_scattered_where_they_lie_apart() -> None:
+    def shards(pinned: Callable[..., jax.Array]) -> tuple[int, ...]:
+        return jax.jit(lambda x: pinned(2 * x, "embed", "mlp"))(jnp.ones((16, 4))).addressable_shards[0].data.shape
+
+    assert not apart() and gathered(x := jnp.ones((16, 4)), "embed", "mlp") is x
+    with active(FullySharded().on()):
+        assert not apart() and scattered(x, "embed", "mlp") is x
+    with active(ShardedOptimizer(slices=2, fsdp=2, tensor=2).on()):
+        assert apart() and shards(gathered) == (8, 2) and shards(scattered) == (4, 2)

@@ -22,7 +22,7 @@ from model.precision import Precision
 from model.transformer import TransformerConfig
 from sharding.axes import BATCH, SEQ, active, constrain, ways
 from sharding.placement import Layout, Placement
-from sharding.placements import Combined, DataParallel, FullySharded, TensorParallel
+from sharding.placements import Combined, DataParallel, FullySharded, ShardedOptimizer, TensorParallel
 from train.objective import CausalLM
 from train.optimizers import AdamW
 from train.state import Blueprint, abstract_state
@@ -58,8 +58,10 @@ IMPLIED: dict[str, tuple[Placement, dict[str, tuple[str, ...]]]] = {
     "combined": (Combined(data=2, fsdp=2, tensor=2), {"data": SUMMED, "fsdp": GATHERED, "tensor": SHARED}),
     "slices": (Combined(slices=2), {"slice": SUMMED, "fsdp": GATHERED}),
     "slices of all": (Combined(slices=2, fsdp=2, tensor=2), {"slice": SUMMED, "fsdp": GATHERED, "tensor": SHARED}),
+    "optimizer": (ShardedOptimizer(), {"data": GATHERED}),
+    "optimizer over slices": (ShardedOptimizer(slices=2, data=1, fsdp=4), {"slice": GATHERED, "fsdp": GATHERED}),
 }  # fmt: skip
-LONG = ("replicas", "tensor", "slices")
+LONG = ("replicas", "tensor", "slices", "optimizer over slices")
 
 
 def compiled(placement: Placement) -> tuple[str, Layout]:

@@ -130,3 +130,33 @@ def test_ways_to_split_a_batch() -> None:
     assert Free().batch_divisor(24) == 8 and Free().batch_divisor(6) == 2
     with pytest.raises(PlacementError):
         Free().batch_divisor(8)
+
+
+def test_what_the_optimizer_keeps_is_divided_over_all_that_its_table_names() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Apart(Grid):
+        optimizer = {"embed": ("x", "y"), "mlp": "y"}
+
+    assert not Grid().on().apart and Apart().on().apart
+    layout = Apart().on()
+    assert Grid().on().kept(("embed", "mlp"), (8, 6)) == Grid().on().weight(("embed", "mlp"), (8, 6))
+    kept = {
+        ("embed",): ((16,), (("x", "y"),)),
+        # 12 is not divisible by 8: by 4, and then 3 is left, so the layers take the other two.
+        ("layers", "embed"): ((6, 12), ("y", "x")),
+        # No name of the table: the largest first, then what is then the largest.
+        ("heads", "head_dim"): ((4, 32), (None, ("x", "y"))),
+        ("vocab", "rank"): ((4, 2), ("x", "y")),
+        ("mlp", "heads"): ((6, 3), ("y", None)),
+        (): ((), ()),
+    }
+    for axes, (shape, spec) in kept.items():
+        assert layout.kept(axes, shape).spec == PartitionSpec(*spec), axes
+
+
+def test_mesh_axes_that_are_left_out_do_not_divide_a_batch() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Wide(Grid):
+        activations = {"batch": ("slice", "x", "y")}
+
+    assert Wide().batch_divisor(8) == 8

@@ -12,17 +12,19 @@ import pytest
 
 from model.attention import Attention
 from model.balance import BalanceBias, BalanceLoss
+from model.cross_attention import CrossAttention
 from model.dispatch import Capacity
+from model.encoder_decoder import EncoderDecoderConfig
 from model.feedforward import MLP, GatedMLP, InterleavedFeedForward
 from model.masks import Causal, Segments
 from model.moe import MoE
-from model.positions import Learned
+from model.positions import Learned, T5Bias
 from model.precision import Precision
 from model.qk_norm import PerHead
 from model.router import Sigmoid
 from model.transformer import TransformerConfig
 from sharding.placement import Placement
-from sharding.placements import Combined, DataParallel, FullySharded, TensorParallel
+from sharding.placements import Combined, DataParallel, FullySharded, ShardedOptimizer, TensorParallel
 from train.objective import CausalLM
 from train.optimizers import AdamW
 from train.state import Blueprint, abstract_state, fresh_state
@@ -47,22 +49,41 @@ EXPERTS = dataclasses.replace(
         MoE(4, 2, MLP(8), Sigmoid(2, 1), Capacity(1.0), balance=BalanceBias(0.1, weight=0.1)),
     )),
 )  # fmt: skip
-CASES = {"odd": (ODD, 2), "even": (EVEN, 1), "experts": (EXPERTS, 2)}
-PLACEMENTS: dict[str, tuple[Placement, tuple[str, ...]]] = {
-    "data": (DataParallel(), ("odd",)),
-    "fsdp": (FullySharded(), ("odd", "experts")),
-    "replicas": (FullySharded(data=2), ("odd",)),
-    "tensor 2": (TensorParallel(tensor=2), ("odd", "even", "experts")),
-    "combined": (Combined(data=2, fsdp=2, tensor=2), ("odd",)),
-    "tensor 4": (TensorParallel(tensor=4, fsdp=2), ("odd",)),
-    "context 4": (Combined(context=4, fsdp=2), ("odd",)),
-    "context 2": (Combined(context=2, tensor=2), ("odd", "even")),
-}
+# An encoder that sees both ways, and a decoder of another depth with one table for both; sources are longer.
+PAIRED = EncoderDecoderConfig(
+    encoder=dataclasses.replace(
+        ODD, layers=1, tie_embeddings=True,
+        attention=Attention(4, kv_heads=2, mask=Segments(), positions=T5Bias(8, 16, bidirectional=True)),
+    ),
+    decoder=dataclasses.replace(ODD, attention=Attention(4, kv_heads=2, mask=Causal() & Segments())),
+    cross=CrossAttention(4, kv_heads=2),
+)  # fmt: skip
+CASES = {"odd": (ODD, 2), "even": (EVEN, 1), "experts": (EXPERTS, 2), "paired": (PAIRED, 2)}
+QUICKLY, LATER = ("odd",), ("experts", "paired")
+# Each with the cases that the default suite and the slow one try it on.
+PLACEMENTS: dict[str, tuple[Placement, tuple[str, ...], tuple[str, ...]]] = {
+    "data": (DataParallel(), QUICKLY, LATER),
+    "fsdp": (FullySharded(), QUICKLY, LATER),
+    "replicas": (FullySharded(data=2), (), QUICKLY),
+    "tensor 2": (TensorParallel(tensor=2), ("odd", "even"), LATER),
+    "tensor 4": (TensorParallel(tensor=4, fsdp=2), (), ("odd", "even", "paired")),
+    "combined": (Combined(data=2, fsdp=2, tensor=2), QUICKLY, LATER),
+    "slices": (Combined(slices=2, fsdp=2, tensor=2), (), ("odd", *LATER)),
+    "context 2": (Combined(context=2, tensor=2), QUICKLY, ("even",)),
+    "context 4": (Combined(context=4, fsdp=2), (), ("odd", "experts")),
+    "expert 2": (Combined(expert=2, fsdp=4), (), ("experts",)),
+    "expert and tensor": (Combined(expert=2, fsdp=2, tensor=2), (), ("experts",)),
+    # What dropout leaves out is drawn for each micro-batch by itself, so not with a rate.
+    "stages": (Combined(stage=2, fsdp=4), (), ("even",)),
+    "stages and more": (Combined(stage=2, context=2, tensor=2, fsdp=1), (), ("even",)),
+    "optimizer": (ShardedOptimizer(), QUICKLY, LATER),
+    "optimizer and more": (ShardedOptimizer(slices=2, fsdp=2, tensor=2), (), ("odd", "even", *LATER)),
+}  # fmt: skip
 # An epsilon as large as gradients: else the first step of Adam is a sign, which no rounding respects.
 OPTIMIZER = AdamW(eps=1e-2, clip=0.5)
 
 
-def batch() -> dict[str, np.ndarray]:
+def batch(case: str) -> dict[str, np.ndarray]:
     """Rows of two documents, with weights that leave out much of some rows and all of another."""
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 31, (16, 9)).astype(np.int32)
@@ -70,13 +91,19 @@ def batch() -> dict[str, np.ndarray]:
     weights[5] = 0
     cut = rng.integers(1, 8, (16, 1))
     place = np.arange(8)
-    return {
+    fields = {
         "inputs": tokens[:, :-1],
         "targets": tokens[:, 1:],
         "weights": weights,
         "segment_ids": (1 + (place >= cut)).astype(np.int32),
         "positions": np.where(place >= cut, place - cut, place).astype(np.int32),
     }
+    if case == "paired":
+        # Two sources a row, and padding.
+        within = np.arange(11)[None]
+        fields["source"] = rng.integers(0, 31, (16, 11)).astype(np.int32)
+        fields["source_segment_ids"] = ((within < 9) * (1 + (within >= cut))).astype(np.int32)
+    return fields
 
 
 @functools.cache
@@ -95,7 +122,7 @@ def stepped(case: str, name: str | None) -> tuple[Any, Any, Any, Any]:
         type(abstract)(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32), weights, optimizer.init(weights), {}),
         jax.tree.map(lambda leaf: leaf.sharding, abstract),
     )
-    data = jax.device_put(batch(), layout.batch)
+    data = jax.device_put(batch(case), layout.batch)
     step = make_step(
         blueprint, CausalLM(1e-2), optimizer, optax.constant_schedule(0.1), seed=3, accumulate=accumulate
     )
@@ -119,9 +146,9 @@ def initial(case: str) -> Any:
 @pytest.mark.parametrize(
     ("case", "name"),
     [
-        pytest.param(case, name, marks=[pytest.mark.slow] * (case == "experts"))
-        for name, (_, cases) in PLACEMENTS.items()
-        for case in cases
+        pytest.param(case, name, marks=[pytest.mark.slow] * (case in later))
+        for name, (_, quickly, later) in PLACEMENTS.items()
+        for case in quickly + later
     ],
 )
 def test_sharded_is_unsharded(case: str, name: str) -> None:
@@ -149,12 +176,18 @@ SHARES = {
     "tensor 2": {"embedding": (31, 4), "query": (2, 4, 2, 4), "key": (2, 4, 1, 4), "down": (2, 12, 4)},
     "combined": {"embedding": (31, 8), "query": (2, 8, 2, 4), "key": (2, 8, 1, 4), "down": (2, 12, 8)},
     "tensor 4": {"embedding": (31, 8), "query": (2, 8, 1, 4), "key": (2, 8, 2, 4), "down": (2, 6, 8)},
+    "slices": {"embedding": (31, 8), "query": (2, 8, 2, 4), "key": (2, 8, 1, 4), "down": (2, 12, 8)},
     "context 4": {"embedding": (31, 2), "query": (2, 2, 4, 4), "key": (2, 2, 2, 4), "down": (2, 24, 2)},
     "context 2": {"embedding": (31, 4), "query": (2, 4, 2, 4), "key": (2, 4, 1, 4), "down": (2, 12, 4)},
+    "optimizer": {"embedding": (31, 2), "query": (2, 2, 4, 4), "key": (2, 2, 2, 4), "down": (2, 24, 2)},
+    # Over 4 in the width, over 2 in heads and hidden units; the odd vocabulary leaves that to the width.
+    "optimizer and more": {"embedding": (31, 2), "query": (2, 4, 2, 4), "key": (2, 4, 1, 4), "down": (2, 12, 4)},
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", PLACEMENTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * ("odd" not in PLACEMENTS[name][1])) for name in SHARES]
+)
 def test_weights_and_moments_lie_as_the_rules_say(name: str) -> None:
     _, _, state, abstract = stepped("odd", name)
     attention = state.weights["blocks"]["0"]["attention"]

@@ -224,7 +224,8 @@ def _arrange(shape: Mapping[str, int], devices: list[jax.Device]) -> np.ndarray:
 
         slices = len({getattr(device, "slice_index", None) for device in devices})
         if slices == 1:
-            return mesh_utils.create_device_mesh(sizes, devices=devices)
+            # An axis of the torus is split only where the mesh cannot be had otherwise.
+            return mesh_utils.create_device_mesh(sizes, devices=devices, allow_split_physical_axes=True)
         if shape.get(SLICE, 1) != slices:
             raise PlacementError(
                 f"mesh has {shape.get(SLICE, 1)} on axis '{SLICE}', and the devices are of {slices} slices; "

@@ -1,8 +1,9 @@
-"""Says whether a config fits a TPU topology, and how fast: `python -m sharding.plan --config=NAME --topology=v5e:16x16`.
+"""Says whether a config fits a TPU topology: `python -m sharding.plan --config=NAME --topology=v5e:16x16`.
 
-No TPU is needed: the training step is compiled for the topology by the TPU's own compiler, on a CPU. Told are the memory
-of a chip by category, FLOPs against the model's, collectives by mesh axis, simulated step time, MFU and tokens per
-second per chip. Exit status 1 where it does not fit, 2 where config and topology do not go together.
+No TPU is needed: the training step is compiled for the topology by the TPU's own compiler, on a CPU. Told are the
+memory of a chip by category, FLOPs against the model's, collectives by mesh axis, simulated step time, MFU and tokens
+per second per chip. With --search other meshes, micro-batches, rematerialisations and kernels are tried and ranked.
+Exit status 1 where it does not fit, 2 where config and topology do not go together.
 """
 
 import importlib

@@ -52,11 +52,12 @@ def verdict(record: Record) -> str:
     used = record.estimate.peak if record.occupancy is None else record.occupancy.used
     left, of = (usable - used) / _GIB, f"of {usable / _GIB:.2f} GiB"
     by = " by closed form" if record.occupancy is None else ""
+    advice = f"; {record.advice}" if record.advice else ""
     if record.fits:
         return f"fits{by}, with {left:.2f} {of} to spare ({left * _GIB / usable:.0%})"
     if left >= 0:
-        return f"does not fit: the compiler found no room in {usable / _GIB:.2f} GiB"
-    return f"does not fit{by}: {-left:.2f} GiB more are needed than there are, {used / _GIB:.2f} {of}"
+        return f"does not fit: the compiler found no room in {usable / _GIB:.2f} GiB{advice}"
+    return f"does not fit{by}: {-left:.2f} GiB are missing, {used / _GIB:.2f} are needed {of}{advice}"
 
 
 def collective_line(found: Collective) -> str:

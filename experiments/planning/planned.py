@@ -1,12 +1,15 @@
 """An experiment planned on a topology: estimated, compiled, read."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from data.console import UsageError
-from experiments.planning.estimate import estimate
+from experiments.planning.estimate import Traces, estimate
 from experiments.planning.record import Record, Request, Work
+from experiments.planning.remedy import remedy
 from experiments.planning.residuals import stacks_of
 from experiments.planning.step import Step
+from sharding.compiler_flags import compiler_options
 from sharding.program.cost import cost_of
 from train.experiment import Experiment
 
@@ -25,7 +28,9 @@ def planned(
     Raises UsageError where the two do not go together.
     """
     step = Step(experiment, request.topology)
-    estimated = estimate(experiment, step.programs, step.layout)
+    traces = Traces()
+    estimated = estimate(experiment, step.programs, step.layout, traces)
+    options = compiler_options(step.layout.device_kind) or {}
     batch = experiment.batch
     work = Work(
         step.mesh, step.rows, batch.sequence, batch.accumulate, step.programs.blueprint.count(),
@@ -33,15 +38,17 @@ def planned(
     )  # fmt: skip
     notes = tuple(f"kept whole on every device: {note}" for note in step.kept_whole)
     if not compiled:
-        return Record(request, work, None, estimated, notes=notes)
+        found = Record(request, work, None, estimated, notes=notes)
+        return found if found.fits else replace(found, advice=remedy(experiment, request.topology, traces))
     if estimated.state > request.topology.usable_bytes:
         # The compiler would say so too, after minutes.
         raise UsageError(
             f"weights and optimizer take {estimated.state / 2**30:.1f} GiB of a device of {request.topology}, which has "
-            f"{request.topology.usable_bytes / 2**30:.2f}; divide them further by --set placement"
+            f"{request.topology.usable_bytes / 2**30:.2f}; {remedy(experiment, request.topology, traces)}"
         )
     say(f"compiling {request.config} for {request.topology} ...")
     program, occupancy, effort = step.compile()
     say(f"compiled in {effort.trace_seconds + effort.compile_seconds:.0f} s")
     cost = None if program is None else cost_of(program, request.topology.chip, step.layout.mesh)
-    return Record(request, work, occupancy, estimated, cost, effort, notes=notes)
+    advice = "" if occupancy.fits else remedy(experiment, request.topology, traces)
+    return Record(request, work, occupancy, estimated, cost, effort, options, notes, advice)

@@ -110,6 +110,7 @@ class Record:
       effort: of compiling.
       options: the TPU compiler's, besides its defaults.
       notes: sentences on what the placement cannot divide.
+      advice: if it does not fit, what does.
     """
 
     request: Request
@@ -120,6 +121,7 @@ class Record:
     effort: Effort | None = None
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    advice: str = ""
 
     @property
     def fits(self) -> bool:
@@ -164,6 +166,7 @@ class Record:
             "effort": None if self.effort is None else dataclasses.asdict(self.effort),
             "compiler_options": dict(self.options),
             "notes": list(self.notes),
+            "advice": self.advice,
             "command": self.request.train_command(),
         }  # fmt: skip
 

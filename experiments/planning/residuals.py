@@ -1,5 +1,6 @@
 """What the backward pass of a step keeps of the forward pass, by shapes alone: JAX is asked, nothing is computed."""
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -14,13 +15,35 @@ from train.experiment import Experiment
 from train.feed import abstract_batch
 from train.program import Programs
 
-
 # Of the last dimension of a tile (TPU's memory layout).
 _LANES = 128
 
 
-class Residuals(NamedTuple):
-    """Bytes of one device, in one micro-batch.
+@dataclasses.dataclass(frozen=True)
+class Residuals:
+    """What a micro-batch leaves behind in layers, as shapes [layers, ...] of the whole mesh.
+
+    Attributes:
+      leaves: the arrays.
+      rows: of the micro-batch.
+    """
+
+    leaves: tuple[jax.ShapeDtypeStruct, ...]
+    rows: int
+
+    def held(self, experiment: Experiment, layout: Layout) -> "Held":
+        """What a device of `layout` has of them, in a micro-batch of `experiment`."""
+        scale = micro_rows(experiment) / self.rows
+        sizes = [(leaf.shape[0], share(leaf, self.rows, experiment, layout) * scale) for leaf in self.leaves]
+        by_length: dict[int, float] = {}
+        for length, size in sizes:
+            by_length[length] = by_length.get(length, 0.0) + size
+        widest = max((size / length for length, size in by_length.items()), default=0.0)
+        return Held(int(sum(by_length.values())), int(widest))
+
+
+class Held(NamedTuple):
+    """Bytes of one device.
 
     Attributes:
       layers: kept of all layers, until the backward pass has gone through them.
@@ -29,6 +52,12 @@ class Residuals(NamedTuple):
 
     layers: int
     widest: int
+
+
+def micro_rows(experiment: Experiment) -> int:
+    """Rows of a micro-batch, over all devices; the largest of a run whose batches grow."""
+    batch = experiment.batch
+    return batch.batch * batch.growth.factor(experiment.steps - 1) // batch.accumulate
 
 
 def stacks_of(model: ModelSpec) -> tuple[TransformerConfig, ...]:
@@ -43,9 +72,8 @@ def residuals(experiment: Experiment, programs: Programs, layout: Layout) -> Res
     layer all is kept. What lies outside of layers is left out: XLA makes it again, or it is logits, which
     `experiments.planning.estimate` counts by itself.
     """
-    batch = experiment.batch
-    rows = batch.batch * batch.growth.factor(experiment.steps - 1) // batch.accumulate
-    shapes = abstract_batch(batch.form.fields, rows, layout)
+    rows = micro_rows(experiment)
+    shapes = abstract_batch(experiment.batch.form.fields, rows, layout)
 
     def pull(weights: Any, batch: Any) -> Any:
         # A key would be one more number; what is dropped by it is made again.
@@ -56,14 +84,12 @@ def residuals(experiment: Experiment, programs: Programs, layout: Layout) -> Res
     lengths = set(_repeats(experiment.model))
     # Weights are held anyway.
     weights = {leaf.shape for leaf in jax.tree.leaves(programs.blueprint.shapes)}
-    found = [
-        (leaf.shape[0], share(leaf, rows, experiment, layout))
-        for leaf in kept
+    found = (
+        leaf for leaf in kept
         if leaf.ndim > 2 and leaf.shape[0] in lengths and leaf.shape not in weights
         and _row_axis(leaf.shape[1:], rows) is not None
-    ]  # fmt: skip
-    by_length = {n: sum(size for length, size in found if length == n) for n in lengths}
-    return Residuals(sum(by_length.values()), max((size // n for n, size in by_length.items()), default=0))
+    )  # fmt: skip
+    return Residuals(tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in found), rows)
 
 
 def share(leaf: Any, rows: int, experiment: Experiment, layout: Layout) -> int:
@@ -74,7 +100,7 @@ def share(leaf: Any, rows: int, experiment: Experiment, layout: Layout) -> int:
     shape = list(leaf.shape[1:])
     # Heads of fewer features than a tile has lanes lie in tiles all the same, where a kernel is to read them.
     padded = _LANES if 1 < shape[-1] < _LANES else shape[-1]
-    size = leaf.size // shape[-1] * padded * leaf.dtype.itemsize
+    size = math.prod(leaf.shape) // shape[-1] * padded * leaf.dtype.itemsize
     at = _row_axis(tuple(shape), rows)
     sequence = experiment.batch.sequence
     if at is not None:

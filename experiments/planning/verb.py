@@ -9,9 +9,12 @@ from data import exits
 from data.atomic import write_text
 from data.user_code import load_file
 from experiments.planning.lines import told
-from experiments.planning.page import page
+from experiments.planning.page import page, search_page
 from experiments.planning.planned import planned
 from experiments.planning.record import Record, Request
+from experiments.planning.search import Apart
+from experiments.planning.search import search as searched
+from experiments.planning.table import as_json, ranked
 from sharding.topology import parse_topology
 from train.experiment import Experiment
 from train.load import load_experiment
@@ -57,6 +60,20 @@ def plan(asked: Asked, *, compiled: bool = True) -> int:
     print("\n".join(told(record)))
     _write(asked, record)
     return exits.DONE.status if record.fits else exits.FAILED.status
+
+
+def search(asked: Asked, *, tries: int, batches: bool = False) -> int:
+    """Tries other ways to lay a config out. Returns the exit status."""
+    request, experiment = asked.request(), asked.experiment()
+    rows = searched(
+        request, experiment, Apart(request, asked.imports), tries=tries, batches=batches, say=_progress
+    )
+    print("\n".join(ranked(rows, request)))
+    if asked.json:
+        write_text(epath.Path(asked.json), as_json(rows, request))
+    if asked.html:
+        write_text(epath.Path(asked.html), search_page(rows, request))
+    return exits.DONE.status if rows[0].fits else exits.FAILED.status
 
 
 def _write(asked: Asked, record: Record) -> None:

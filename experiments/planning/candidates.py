@@ -1,0 +1,140 @@
+"""What a search tries: meshes, sizes of micro-batches, rematerialisation and kernels, each as changes to a config."""
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Iterator
+
+from data.spec import describe, flatten, override
+from experiments.planning.residuals import stacks_of
+from model.feedforward import FeedForward
+from model.remat import POLICIES
+from sharding.placements import Combined
+from sharding.topology import Topology
+from train.experiment import Experiment
+
+# Blocks of the attention kernel: queries and keys of a block forwards, and of the backward pass.
+_KERNELS = (
+    "Splash(queries=512,keys=512,inner=512)",
+    "Splash(queries=1024,keys=1024,inner=1024,fused_backward=true)",
+    "Splash(queries=2048,keys=2048,inner=1024,backward_queries=1024,backward_keys=1024,fused_backward=true)",
+)
+# Axes whose transfers stand in the way of arithmetic are kept within what joins well.
+_MOST_TENSOR, _MOST_EXPERT = 16, 64
+_DOUBLINGS = 5
+_BATCHES = (0.25, 0.5, 2.0, 4.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A config with changes.
+
+    Attributes:
+      changes: each a `--set`, besides those that were asked for.
+      experiment: the result.
+    """
+
+    changes: tuple[str, ...]
+    experiment: Experiment
+
+
+def candidates(experiment: Experiment, topology: Topology, devices: int, batches: bool = False) -> Iterator[Candidate]:
+    """All with the config's kernels; those that cannot be are passed over.
+
+    Args:
+      experiment: the config.
+      topology: where it is to run.
+      devices: of the topology.
+      batches: whether the number of rows in a step may change.
+    """
+    meshes = list(meshes_of(experiment, topology, devices))
+    rows = experiment.batch.batch
+    sizes = [rows] + ([int(rows * factor) for factor in _BATCHES if rows * factor >= 1] if batches else [])
+    for size, mesh, remat in itertools.product(sizes, meshes, _policies(experiment)):
+        divisor = mesh.batch_divisor(devices)
+        for accumulate in _accumulations(size, divisor, experiment):
+            changes = (f"placement={_written(mesh)}", *remat)
+            changes += (f"batch.accumulate={accumulate}",) if accumulate != experiment.batch.accumulate else ()
+            changes += (f"batch.batch={size}",) if size != rows else ()
+            if (found := changed(experiment, changes)) is not None:
+                yield found
+
+
+def with_kernels(experiment: Experiment, base: tuple[str, ...]) -> Iterator[Candidate]:
+    """A candidate's changes with other blocks of the attention kernel. These have no closed form; they are compiled."""
+    keys = [key for key in flatten(describe(experiment.model)) if re.search(r"attention\.kernel(\.type)?$", key)]
+    for kernel in _KERNELS if keys else ():
+        changes = (*base, *(f"model.{key.removesuffix('.type')}={kernel}" for key in keys))
+        if (found := changed(experiment, changes)) is not None:
+            yield found
+
+
+def changed(experiment: Experiment, changes: tuple[str, ...]) -> Candidate | None:
+    """The candidate of these changes; None if there can be no such experiment."""
+    try:
+        return Candidate(changes, override(experiment, list(changes)))
+    except ValueError:
+        return None
+
+
+def meshes_of(experiment: Experiment, topology: Topology, devices: int) -> Iterator[Combined]:
+    """Factorisations of the devices of a slice that the model divides by.
+
+    Sequences and stages are divided as the config has them, since that is also a choice of the model's kernels.
+    """
+    given = experiment.placement.mesh_shape()
+    context, stage = max(1, given.get("context", 1)), max(1, given.get("stage", 1))
+    each = devices // topology.slices
+    if each % (context * stage):
+        return
+    left = each // (context * stage)
+    for tensor in _divisors(left, min(_MOST_TENSOR, left)):
+        for expert in _divisors(left // tensor, _MOST_EXPERT):
+            if not _divides(experiment, tensor, expert):
+                continue
+            for data in _divisors(left // tensor // expert, left):
+                fsdp = left // tensor // expert // data
+                yield Combined(topology.slices, data, stage, fsdp, expert, context, tensor)
+
+
+def _divides(experiment: Experiment, tensor: int, expert: int) -> bool:
+    for stack in stacks_of(experiment.model):
+        for block in dict.fromkeys(stack.blocks):
+            keys = getattr(block.attention, "key_heads", block.attention.heads)
+            if block.attention.heads % tensor or keys % tensor or stack.vocab % tensor:
+                return False
+            if expert > 1 and _experts(block.feedforward) % expert:
+                return False
+        # Layers without experts are divided by the same devices, as a batch.
+        if expert > 1 and not any(_experts(block.feedforward) for block in stack.blocks):
+            return False
+    return True
+
+
+def _experts(feedforward: FeedForward) -> int:
+    return int(getattr(feedforward, "experts", 0))
+
+
+def _accumulations(rows: int, ways: int, experiment: Experiment) -> Iterator[int]:
+    """Numbers of micro-batches in which a batch divides: the config's own, one, and doublings."""
+    doublings = (2**power for power in range(_DOUBLINGS))
+    for accumulate in sorted({experiment.batch.accumulate, *doublings}):
+        if rows % (accumulate * ways) == 0:
+            yield accumulate
+
+
+def _policies(experiment: Experiment) -> list[tuple[str, ...]]:
+    """Changes of rematerialisation; no change is the config's own."""
+    keys = flatten(describe(experiment.model))
+    remats = [key for key in keys if key.split(".")[-1] == "remat"]
+    own = {keys[key] for key in remats}
+    return [()] + [tuple(f"model.{key}={name}" for key in remats) for name in POLICIES if remats and {name} != own]
+
+
+def _divisors(number: int, most: int) -> list[int]:
+    return [part for part in range(1, min(number, most) + 1) if number % part == 0]
+
+
+def _written(mesh: Combined) -> str:
+    fields = dataclasses.asdict(mesh)
+    return f"Combined({','.join(f'{name}={size}' for name, size in fields.items() if size != 1 or name == 'fsdp')})"

@@ -1,0 +1,139 @@
+"""How long a step takes, by closed form: good enough to say which of many are worth compiling, and no better."""
+
+import dataclasses
+
+import jax.numpy as jnp
+
+from experiments.planning.residuals import micro_rows, stacks_of
+from model.config import BlockSpec, TransformerConfig
+from sharding.placement import SLICE, Layout
+from sharding.topology import Topology
+from train.experiment import Experiment
+from train.memory import held_by
+from train.program import Programs
+
+# Shares of the peaks that large products, links and memory come to.
+_PRODUCTS, _LINKS, _MEMORY = 0.85, 0.8, 0.85
+# A kernel's share of the peak.
+_ATTENTION = 0.55
+# Where few devices share the weights, the compiler multiplies as they come round, in pieces: at 23% of the peak for a
+# model of 125M on 16 chips, at 43% for one of 8B, where whole gathers come to 85%.
+_FEW, _PIECES = 16, 0.5
+# Of transfers that arithmetic could hide, what it does not.
+_SHOWN = 0.15
+# Tokens of a device at which the products come to half of that.
+_TOKENS = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """Seconds of a step.
+
+    Attributes:
+      products: matrix products, with what is computed again.
+      attention: products of queries, keys and values.
+      memory: the optimizer's passes.
+      exposed: transfers that nothing hides.
+    """
+
+    products: float
+    attention: float
+    memory: float
+    exposed: float
+
+    @property
+    def seconds(self) -> float:
+        """All of it."""
+        return self.products + self.attention + self.memory + self.exposed
+
+
+def pace(experiment: Experiment, programs: Programs, layout: Layout, topology: Topology) -> Pace:
+    """The pace of a step of `experiment` on the mesh of `layout`."""
+    chip, batch = topology.chip, experiment.batch
+    tokens = micro_rows(experiment) * batch.sequence / layout.mesh.size
+    turns = batch.accumulate
+    products = attention = 0.0
+    for stack in stacks_of(experiment.model):
+        products += 6.0 * stack.embed * stack.vocab
+        for block in stack.blocks:
+            products += 6.0 * _products(block, stack) + 2.0 * _again(block, stack)
+            # Of the two products forwards; a flash kernel's backward pass has five, as it makes the scores again.
+            one = block.attention.mask.density(batch.sequence) * block.attention.features_per_key(stack.embed)
+            attention += one * (7.0 + (2.0 if _attends_again(stack) else 0.0))
+    split = layout.mesh.shape.get("fsdp", 1) * layout.mesh.shape.get("context", 1)
+    efficiency = (_PRODUCTS * _PIECES if 1 < split <= _FEW else _PRODUCTS) * tokens / (tokens + _TOKENS)
+    hidden = products * tokens / (chip.peak_flops * efficiency)
+    sent, waited = _transfers(experiment, programs, layout, topology, tokens)
+    exposed = waited + max(_SHOWN * sent, sent - hidden)
+    state = held_by(programs.abstract.weights) + held_by(programs.abstract.optimizer)
+    return Pace(
+        products=turns * hidden,
+        attention=turns * attention * tokens / (chip.peak_flops * _ATTENTION),
+        # Read and written, and the gradients besides.
+        memory=(2 * state + 2 * turns * held_by(programs.abstract.weights)) / (chip.hbm_bandwidth * _MEMORY),
+        exposed=turns * exposed + _replicas(experiment, programs, layout, topology),
+    )
+
+
+def _products(block: BlockSpec, stack: TransformerConfig) -> int:
+    mixings = [mixing for mixing in (block.attention, block.cross) if mixing is not None]
+    return block.feedforward.matmul_weights(stack.embed) + sum(m.matmul_weights(stack.embed) for m in mixings)
+
+
+def _again(block: BlockSpec, stack: TransformerConfig) -> float:
+    """Weights that a token is multiplied with once more, in the backward pass."""
+    projections = block.attention.matmul_weights(stack.embed)
+    out = projections / 4 if projections else 0.0
+    # The last product of a feed-forward layer is nobody's input within the block.
+    inwards = block.feedforward.matmul_weights(stack.embed) * 2 / 3
+    return {
+        "none": 0.0, "minimal": 0.0, "full": projections + inwards, "save_qkv": out + inwards,
+        "save_attention": projections + inwards, "save_qkv_attention": out + inwards,
+    }.get(stack.remat, out + inwards)  # fmt: skip
+
+
+def _attends_again(stack: TransformerConfig) -> bool:
+    return stack.remat in ("full", "save_qkv", "minimal")
+
+
+def _transfers(
+    experiment: Experiment, programs: Programs, layout: Layout, topology: Topology, tokens: float
+) -> tuple[float, float]:
+    """Seconds on the links in a micro-batch, of what arithmetic could hide and of what it waits for."""
+    shape = layout.mesh.shape
+    number = jnp.dtype(stacks_of(experiment.model)[-1].precision.compute_dtype).itemsize
+    split = shape.get("fsdp", 1) * shape.get("context", 1)
+    weights = held_by(programs.abstract.weights) * split
+    beside = waited = 0.0
+    if split > 1:
+        # Weights are gathered forwards and backwards, and gradients scattered.
+        part = (split - 1) / split * weights * number / 4
+        beside += 3 * part / _rate(layout, topology, split)
+    for name, times in (("tensor", 4.0), ("expert", 6.0), ("context", 6.0)):
+        ways = shape.get(name, 1)
+        if ways == 1:
+            continue
+        # Of each layer: sums of the stream, tokens sent to experts and back, keys and values going round.
+        each = sum(stack.layers * stack.embed for stack in stacks_of(experiment.model)) * number
+        seconds = times * each * tokens * ways * (ways - 1) / ways / _rate(layout, topology, ways)
+        if name == "context":
+            beside += seconds / 4
+        else:
+            waited += seconds
+    return beside, waited
+
+
+def _replicas(experiment: Experiment, programs: Programs, layout: Layout, topology: Topology) -> float:
+    """Seconds in which replicas add up their gradients, once a step."""
+    shape, gradients = layout.mesh.shape, held_by(programs.abstract.weights)
+    data, slices = shape.get("data", 1), shape.get(SLICE, 1)
+    seconds = 2 * gradients * (data - 1) / data / _rate(layout, topology, data) if data > 1 else 0.0
+    if slices > 1:
+        seconds += 2 * gradients * (slices - 1) / slices / topology.chip.dcn_bandwidth
+    return seconds
+
+
+def _rate(layout: Layout, topology: Topology, ways: int) -> float:
+    """Bytes a second that a device sends in a group of so many: over all links in a whole slice, else along a ring."""
+    links = topology.chip.links if ways >= layout.mesh.size // topology.slices else 2
+    return links * topology.chip.link_bandwidth * _LINKS

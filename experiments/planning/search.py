@@ -1,0 +1,195 @@
+"""A search for the fastest way to lay an experiment out: ordered by closed forms, decided by the compiler."""
+
+import collections
+import dataclasses
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from experiments.planning.candidates import Candidate, candidates, with_kernels
+from experiments.planning.estimate import Traces, estimate
+from experiments.planning.pace import pace
+from experiments.planning.record import Request
+from sharding.placement import Layout
+from sharding.topology import Topology
+from train.experiment import Experiment
+from train.program import Programs
+
+# What the closed form may be wrong by, before a candidate counts as too large.
+_BENEFIT_OF_DOUBT = 1.1
+# Candidates of which memory is worked out for each that is wanted.
+_LOOKED_AT = 40
+# Of the tries, those that go to kernels of the best.
+_FOR_KERNELS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A candidate that was compiled.
+
+    Attributes:
+      changes: each a `--set`; none for the config itself.
+      found: what `Record.as_dict` gives; empty if nothing came of it.
+      why: in a sentence, why nothing did.
+    """
+
+    changes: tuple[str, ...]
+    found: dict[str, Any]
+    why: str = ""
+
+    @property
+    def fits(self) -> bool:
+        """Whether it can be run."""
+        return bool(self.found and self.found["fits"] and self.found["speed"])
+
+    @property
+    def seconds_per_token(self) -> float:
+        """By which it is ranked: of a chip; none for what cannot be run."""
+        return 1 / self.found["speed"]["tokens_per_second_per_chip"] if self.fits else float("inf")
+
+
+class Compile(Protocol):
+    """Compiles a config with changes, apart from this process, and tells of it."""
+
+    def __call__(self, changes: Sequence[str]) -> Row:
+        """The row of these changes."""
+
+
+def search(
+    request: Request,
+    experiment: Experiment,
+    compile: Compile,
+    *,
+    tries: int,
+    batches: bool = False,
+    say: Callable[[str], None] = print,
+) -> list[Row]:
+    """Rows, best first; the config as it is written is always among them.
+
+    Args:
+      request: config and topology.
+      experiment: the config.
+      compile: what a candidate is compiled by.
+      tries: candidates to compile besides the config.
+      batches: whether other sizes of the batch are tried.
+      say: prints a line of progress.
+    """
+    rows = [compile(())]
+    say(line(1, tries + 1, rows[-1]))
+    for_kernels = min(_FOR_KERNELS, tries // 2)
+    chosen = promising(experiment, request.topology, tries - for_kernels, batches=batches, say=say)
+    for candidate in chosen:
+        rows.append(compile(candidate.changes))
+        say(line(len(rows), tries + 1, rows[-1]))
+    best = min(rows, key=lambda row: row.seconds_per_token)
+    for candidate in list(with_kernels(experiment, best.changes))[: tries + 1 - len(rows)] if best.fits else ():
+        rows.append(compile(candidate.changes))
+        say(line(len(rows), tries + 1, rows[-1]))
+    return sorted(rows, key=lambda row: row.seconds_per_token)
+
+
+def promising(
+    experiment: Experiment,
+    topology: Topology,
+    wanted: int,
+    *,
+    batches: bool = False,
+    say: Callable[[str], None] = print,
+) -> list[Candidate]:
+    """The fastest candidates by closed form, of those that fit by closed form.
+
+    One of each mesh and policy, and no more than half of one mesh: the closed form knows some meshes badly.
+    """
+    devices = topology.devices()
+    ordered = sorted(_paced(experiment, topology, devices, batches), key=lambda pair: pair[0])
+    say(f"{len(ordered)} candidates, ordered by closed form")
+    found: list[Candidate] = []
+    traces, seen = Traces(), set()
+    meshes: collections.Counter[Any] = collections.Counter()
+    own = _mesh(experiment.placement.on(devices))
+    for _, candidate in ordered[: wanted * _LOOKED_AT]:
+        if len(found) == wanted:
+            break
+        layout = candidate.experiment.placement.on(devices)
+        mesh = _mesh(layout)
+        kind = (mesh, candidate.experiment.model)
+        same = dataclasses.replace(candidate.experiment, placement=experiment.placement) == experiment
+        if kind in seen or (same and mesh == own) or meshes[mesh] >= max(1, wanted // 2):
+            continue
+        programs = Programs.of(candidate.experiment, layout)
+        if estimate(candidate.experiment, programs, layout, traces).peak > topology.usable_bytes * _BENEFIT_OF_DOUBT:
+            continue
+        seen.add(kind)
+        meshes[mesh] += 1
+        found.append(candidate)
+    return found
+
+
+def _mesh(layout: Layout) -> tuple[tuple[str, int], ...]:
+    return tuple((name, size) for name, size in layout.mesh.shape.items() if size > 1)
+
+
+def _paced(
+    experiment: Experiment, topology: Topology, devices: list[Any], batches: bool
+) -> Iterator[tuple[float, Candidate]]:
+    """Seconds a token by closed form, of each candidate whose mesh the torus has."""
+    known: dict[Any, Any] = {}
+    for candidate in candidates(experiment, topology, len(devices), batches):
+        placement = candidate.experiment.placement
+        if placement not in known:
+            known[placement] = None
+            try:
+                layout = placement.on(devices)
+            except (ValueError, NotImplementedError):
+                continue
+            known[placement] = (layout, Programs.of(candidate.experiment, layout))
+        if known[placement] is None:
+            continue
+        layout, programs = known[placement]
+        found = pace(candidate.experiment, programs, layout, topology)
+        yield found.seconds / candidate.experiment.batch.batch, candidate
+
+
+@dataclasses.dataclass(frozen=True)
+class Apart:
+    """Compiles in a process of its own, whose end, whatever its way, is a row.
+
+    Attributes:
+      request: config, topology, and changes that all candidates have.
+      imports: each an `--import`.
+    """
+
+    request: Request
+    imports: tuple[str, ...] = ()
+
+    def __call__(self, changes: Sequence[str]) -> Row:
+        """The row of these changes."""
+        topology = self.request.topology
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "plan.json"
+            command = [
+                sys.executable, "-m", "sharding.plan", f"--config={self.request.config}",
+                f"--topology={topology.name}", f"--slices={topology.slices}", f"--json={path}",
+                *(f"--import={name}" for name in self.imports),
+                *(f"--set={change}" for change in (*self.request.changes, *changes)),
+            ]  # fmt: skip
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if path.is_file():
+                return Row(tuple(changes), json.loads(path.read_text()))
+        said = [text for text in done.stderr.splitlines() if text.startswith("error: ")]
+        return Row(tuple(changes), {}, said[-1].removeprefix("error: ") if said else f"ended by {done.returncode}")
+
+
+def line(number: int, of: int, row: Row) -> str:
+    """A line of progress."""
+    name = " ".join(row.changes) or "the config as it is written"
+    if not row.found:
+        return f"{number}/{of} {name}: {row.why}"
+    took = row.found["effort"]["compile_seconds"] if row.found["effort"] else 0.0
+    if not row.fits:
+        return f"{number}/{of} {name}: does not fit ({took:.0f} s)"
+    return f"{number}/{of} {name}: {row.found['speed']['seconds']:.4f} s a step ({took:.0f} s)"

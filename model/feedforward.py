@@ -8,9 +8,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
-from model.layers import gelu, linear
+from model.layers import apart, gelu, linear
 from model.parameters import Sizes, filled, normal
 from model.quantised import QuantisedProduct
 from sharding.axes import BATCH, EMBED, SEQ, constrain
@@ -167,7 +168,8 @@ class MLPLayer(FeedForwardLayer):
 
     def through(self, x: Float[Array, "*tokens embed"], products: Products) -> Float[Array, "*tokens embed"]:
         """The formula, by the products of an expert or of all tokens."""
-        hidden = ACTIVATIONS[self.spec.activation](products.inwards(x, self.up, self.up_bias))
+        up = checkpoint_name(products.inwards(x, self.up, self.up_bias), "up")
+        hidden = apart(ACTIVATIONS[self.spec.activation], up)
         return products.outwards(hidden, self.down, self.down_bias)
 
 
@@ -246,9 +248,9 @@ class GatedMLPLayer(FeedForwardLayer):
 
     def through(self, x: Float[Array, "*tokens embed"], products: Products) -> Float[Array, "*tokens embed"]:
         """The formula, by the products of an expert or of all tokens."""
-        gate = products.inwards(x, self.gate, self.gate_bias)
-        up = products.inwards(x, self.up, self.up_bias)
-        return products.outwards(self.spec.gated(gate, up), self.down, self.down_bias)
+        gate = checkpoint_name(products.inwards(x, self.gate, self.gate_bias), "gate")
+        up = checkpoint_name(products.inwards(x, self.up, self.up_bias), "up")
+        return products.outwards(apart(self.spec.gated, gate, up), self.down, self.down_bias)
 
 
 def shifted(x: Float[Array, "*shape"], bias: nnx.Param | None) -> Float[Array, "*shape"]:

@@ -73,9 +73,13 @@ class Kernel(abc.ABC):
     Attributes:
       divided: whether it knows what to do with a sequence that is divided over devices; one that does not is put
         inside a `Ring` there.
+      scales_first: it multiplies queries by the scale before all else, which may as well be done where they are made.
+      names_output: it gives its output a name for rematerialisation itself.
     """
 
     divided: ClassVar[bool] = False
+    scales_first: ClassVar[bool] = False
+    names_output: ClassVar[bool] = False
 
     @abc.abstractmethod
     def attend(

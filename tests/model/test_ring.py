@@ -167,6 +167,7 @@ def test_kernels_that_know_nothing_of_it_go_inside_a_ring() -> None:
         assert kernel_of(Blocked(64)) == Blocked(64)
 
 
+@pytest.mark.slow
 def test_a_prompt_is_read_and_continued() -> None:
     """Prefill divides the row of 32, the cache of one token a step is whole."""
     config = model(Attention(4, kv_heads=2, mask=Causal() & (Sinks(2) | SlidingWindow(9))))

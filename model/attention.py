@@ -36,7 +36,7 @@ class Attention(Mixing):
       mask: which keys a query may see.
       positions: position encoding.
       qk_norm: how queries and keys are normalised, if they are.
-      kernel: how it is computed; None picks by platform.
+      kernel: how it is computed; None picks by platform, and where devices share a sequence `Ring` goes around it.
       bias: whether queries, keys and values have biases.
       output_bias: whether the output has one.
       scale: factor on products of queries and keys; 0 means head_dim^-1/2.

@@ -1,6 +1,7 @@
 """Ways to compute attention: the dense reference, and one that never touches what a mask empties.
 
-For accelerators there are `model/splash.py` and `model/fused.py`, for CPUs `model/cpu_attention.py`.
+For accelerators there are `model/splash.py` and `model/fused.py`, for CPUs `model/cpu_attention.py`, and for sequences
+that devices share `model/ring.py` and `model/head_exchange.py`.
 """
 
 import abc

@@ -134,7 +134,7 @@ class _Share(NamedTuple):
                 Places(*(deal(x, 1) for x in query)), Places(*(turn(x, 1) for x in key)),
             )
         )  # fmt: skip
-        found = gathered(found.astype(q.dtype), self.names, self.order, 3)
+        found = gathered(found, self.names, self.order, 3)
         return found.transpose(0, 3, 1, 2, 4).reshape(batch, rows, heads, -1)
 
 

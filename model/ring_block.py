@@ -71,7 +71,7 @@ class Blame(NamedTuple):
     @property
     def delta(self) -> Array:
         """The mean of the probabilities' derivatives, by them (Dao 2022, appendix B.2)."""
-        return (self.d_mixed.astype(jnp.float32) * self.mixed).sum(-1)
+        return (self.d_mixed.astype(jnp.float32) * self.mixed.astype(jnp.float32)).sum(-1)
 
 
 class Slopes(NamedTuple):

@@ -90,7 +90,8 @@ def _shortest(needed: np.ndarray) -> tuple[int, int]:
     if not places.size:
         return 0, 1
     gaps = np.diff(np.append(places, places[0] + ways))
-    last = int(np.argmax(gaps))
+    # Of gaps alike the last, so that a whole circle starts at home.
+    last = gaps.size - 1 - int(np.argmax(gaps[::-1]))
     return int(places[(last + 1) % places.size]), ways - int(gaps[last]) + 1
 
 

@@ -64,7 +64,7 @@ class _Grown(NamedTuple):
 def ring_attention(order: Order, names: tuple[str, ...], work: Work) -> Callable[[Inputs], Array]:
     """Attention of a device's queries over the keys of all.
 
-    The result is float32 [chunks, batch, kv_heads, group, queries, value_dim].
+    The result is [chunks, batch, kv_heads, group, queries, value_dim], in the format of values.
 
     The forward pass sends keys and values on before it computes with them, so that the two can overlap. The backward
     pass sends them round again, and behind them what has been gathered of their derivatives.
@@ -81,10 +81,10 @@ def ring_attention(order: Order, names: tuple[str, ...], work: Work) -> Callable
 
         found = nothing(given.q, given.v)
         found = _round(order, names, _start(order, names, given), found, turn, lambda found: found)
-        if given.sinks is None:
-            return found
-        with_sinks = jnp.logaddexp(found.log_sum, given.sinks.astype(jnp.float32)[..., None])
-        return Found(found.mixed * jnp.exp(found.log_sum - with_sinks)[..., None], with_sinks)
+        if given.sinks is not None:
+            with_sinks = jnp.logaddexp(found.log_sum, given.sinks.astype(jnp.float32)[..., None])
+            found = Found(found.mixed * jnp.exp(found.log_sum - with_sinks)[..., None], with_sinks)
+        return found._replace(mixed=found.mixed.astype(given.v.dtype))
 
     @jax.custom_vjp
     def attention(given: Inputs) -> Array:
@@ -97,7 +97,7 @@ def ring_attention(order: Order, names: tuple[str, ...], work: Work) -> Callable
     def backward(saved: tuple[Inputs, Found], d_mixed: Array) -> tuple[Inputs]:
         given, (mixed, log_sum) = saved
         blind = log_sum <= FORBIDDEN
-        blame = Blame(d_mixed.astype(given.v.dtype), mixed, jnp.where(blind, -FORBIDDEN, log_sum))
+        blame = Blame(d_mixed, mixed, jnp.where(blind, -FORBIDDEN, log_sum))
 
         def turn(held: _Held, grown: _Grown, number: Array | int) -> _Grown:
             return _against_pairs(order, names, work, given, held, number, blame, grown)

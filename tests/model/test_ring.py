@@ -167,6 +167,24 @@ def test_kernels_that_know_nothing_of_it_go_inside_a_ring() -> None:
         assert kernel_of(Blocked(64)) == Blocked(64)
 
 
+def test_a_kept_ring_does_not_go_round_again() -> None:
+    """Loops over turns: forward and backward, and once more where the policy keeps nothing."""
+    batch = {name: jax.ShapeDtypeStruct((4, 48), jnp.int32) for name in ("inputs", "targets")}
+    batch["weights"] = jax.ShapeDtypeStruct((4, 48), jnp.float32)
+    loops = {}
+    for remat in ("none", "full", "save_attention"):
+        blueprint = Blueprint(model(Attention(4, mask=Causal()), remat=remat))
+
+        def loss(weights: Any, batch: Any, blueprint: Blueprint = blueprint) -> Any:
+            return CrossEntropy().sums(blueprint.model(weights), batch, None).loss
+
+        with active(Combined(context=4, fsdp=2).on(jax.devices())):
+            text = str(jax.make_jaxpr(jax.grad(loss))(blueprint.shapes, batch))
+        loops[remat] = text.count("length=3")
+    assert loops == {"none": 2, "full": 3, "save_attention": 2}
+
+
+@pytest.mark.slow
 def test_a_prompt_is_read_and_continued() -> None:
     """Prefill divides the row of 32, the cache of one token a step is whole."""
     config = model(Attention(4, kv_heads=2, mask=Causal() & (Sinks(2) | SlidingWindow(9))))

@@ -163,7 +163,8 @@ def _arrange(shape: Mapping[str, int], devices: list[jax.Device]) -> np.ndarray:
 
         slices = len({getattr(device, "slice_index", None) for device in devices})
         if slices == 1:
-            return mesh_utils.create_device_mesh(sizes, devices=devices)
+            # An axis that no dimensions of the torus make up, such as 8 of 4x4x4, takes part of one.
+            return mesh_utils.create_device_mesh(sizes, devices=devices, allow_split_physical_axes=True)
         if shape.get(SLICE, 1) != slices:
             raise PlacementError(
                 f"mesh has {shape.get(SLICE, 1)} on axis '{SLICE}', and the devices are of {slices} slices; "
@@ -171,5 +172,7 @@ def _arrange(shape: Mapping[str, int], devices: list[jax.Device]) -> np.ndarray:
             )
         within = tuple(1 if name == SLICE else size for name, size in shape.items())
         between = tuple(size if name == SLICE else 1 for name, size in shape.items())
-        return mesh_utils.create_hybrid_device_mesh(within, between, devices=devices)
+        return mesh_utils.create_hybrid_device_mesh(
+            within, between, devices=devices, allow_split_physical_axes=True
+        )
     return np.asarray(devices, dtype=object).reshape(sizes)

@@ -5,6 +5,7 @@ A third way, by sorting, is `model.dropless`.
 
 import abc
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,9 +15,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from model.by_expert import ByExpert
 from model.feedforward import Products
 from model.router import Choice
-from model.rows import back, one_hot, ranking, sent
+from model.rows import back, one_hot, ranking, sent, summed
 from sharding.axes import BATCH, EXPERTS, GROUPS, SEQ, constrain, ways
 from sharding.axes import MLP as MLP_AXIS
 
@@ -68,7 +70,7 @@ class Everyone(Dispatch):
 
     def __call__(self, experts: Experts, x: Stream, choice: Choice) -> tuple[Stream, Float[Array, ""]]:
         """Nothing is dropped."""
-        y = experts(jnp.broadcast_to(x, (experts.count, *x.shape)), _EachItsOwn((*experts.beside, SEQ)))
+        y = experts(jnp.broadcast_to(x, (experts.count, *x.shape)), _EachItsOwn(axes=(*experts.beside, SEQ)))
         shares = (choice.weights[..., None] * one_hot(choice.experts, experts.count)).sum(-2)
         y = jnp.einsum("bse,ebsd->bsd", shares.astype(x.dtype), y, preferred_element_type=jnp.float32)
         return y.astype(x.dtype), jnp.zeros((), jnp.float32)
@@ -113,16 +115,22 @@ class Capacity(Dispatch):
         # What pads the last group chooses an expert that is not there.
         chosen = grouped(choice.experts, experts.count)
         source, slot = jax.vmap(lambda group: self.places_of(group, experts.count))(chosen)
-        rows = jax.vmap(sent, (0, 0, 0, None))(grouped(x, 0), source, slot, top_k)
         # First where the tokens are, then where the experts are: between the two, rows are all that is sent.
-        rows = rows.reshape(batch * groups, experts.count, places, embed).swapaxes(0, 1)
-        rows = constrain(constrain(rows, None, BATCH, None, None), *experts.beside, None, None)
-        y = constrain(experts(rows, _EachItsOwn((*experts.beside, None))), *experts.beside, None, None)
+        there = functools.partial(self._there, experts, (batch * groups, experts.count, places))
+        each = jax.vmap(sent, (0, 0, 0, None))
+        rows = there(each(grouped(x, 0), source, slot, top_k))
+        shares = there(each(grouped(choice.weights, 0).reshape(batch * groups, -1, 1), source, slot, 1))
+        y = constrain(experts(rows, _EachItsOwn(shares, (*experts.beside, None))), *experts.beside, None, None)
         y = constrain(y, None, BATCH, None, None).swapaxes(0, 1).reshape(batch * groups, total, embed)
-        y = jax.vmap(back)(y, source, slot).reshape(*chosen.shape, embed).astype(jnp.float32)
-        y = (y * grouped(choice.weights, 0)[..., None]).sum(2).astype(x.dtype)
+        y = jax.vmap(back)(y, source, slot).reshape(*chosen.shape, embed)
         dropped = (choice.experts.size - (slot < total).sum()) / choice.experts.size
-        return y.reshape(batch, groups * size, embed)[:, :seq], dropped
+        return summed(y).reshape(batch, groups * size, embed)[:, :seq], dropped
+
+    def _there(
+        self, experts: Experts, sizes: tuple[int, int, int], rows: Float[Array, "groups total embed"]
+    ) -> Float[Array, "experts groups places embed"]:
+        rows = constrain(rows.reshape(*sizes, -1).swapaxes(0, 1), None, BATCH, None, None)
+        return constrain(rows, *experts.beside, None, None)
 
     def places_of(
         self, chosen: Int[Array, "tokens top_k"], experts: int
@@ -145,18 +153,20 @@ class Capacity(Dispatch):
 
 
 @dataclasses.dataclass(frozen=True)
-class _EachItsOwn(Products):
+class _EachItsOwn(ByExpert):
     """Rows [experts, ..., inputs] by weights [experts, inputs, outputs].
 
     Attributes:
       axes: logical axes of the rows, less the last.
     """
 
-    axes: tuple[str | None, ...]
+    axes: tuple[str | None, ...] = ()
 
     def inwards(self, x: Array, weight: nnx.Param, bias: nnx.Param | None) -> Array:
-        return constrain(self.outwards(x, weight, bias), *self.axes, MLP_AXIS)
+        return constrain(super().inwards(x, weight, bias), *self.axes, MLP_AXIS)
 
-    def outwards(self, x: Array, weight: nnx.Param, bias: nnx.Param | None) -> Array:
-        y = jnp.einsum("e...i,eio->e...o", x, weight[...].astype(x.dtype))
-        return y if bias is None else y + jnp.expand_dims(bias[...].astype(x.dtype), tuple(range(1, x.ndim - 1)))
+    def product(self, x: Array, weight: Array) -> Array:
+        return jnp.einsum("e...i,eio->e...o", x, weight)
+
+    def spread(self, bias: Array, ndim: int) -> Array:
+        return jnp.expand_dims(bias, tuple(range(1, ndim - 1)))

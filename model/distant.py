@@ -10,10 +10,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from model.dispatch import Experts
+from model.dispatch import Experts, Stream
 from model.exchange import Exchange, traffic
 from model.grouped import grouped
-from model.rows import back, ranking, sent
+from model.router import Choice
+from model.rows import back, ranking, sent, summed
+
+Rows = tuple[Float[Array, "choices embed"], Float[Array, "choices 1"]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,58 +35,57 @@ class Distant:
     together: tuple[str, ...]
     buffer: float
 
-    def __call__(
-        self, x: Float[Array, "batch seq embed"], chosen: Int[Array, "batch seq top_k"]
-    ) -> Float[Array, "batch seq top_k embed"]:
-        """What the experts of each token give of it; `chosen` counts the experts of all devices."""
-        devices, (top_k, embed), choices = self.exchange.devices, (chosen.shape[-1], x.shape[-1]), chosen.reshape(-1)
-        source, slot, own = ranking(choices, devices * self.held.count)
+    def __call__(self, x: Stream, choice: Choice) -> Stream:
+        """The weighted sum of what the experts of each token give; `choice` counts the experts of all devices."""
+        devices, choices = self.exchange.devices, choice.experts
+        top_k, embed = choices.shape[-1], x.shape[-1]
+        source, slot, own = ranking(choices.reshape(-1), devices * self.held.count)
         counts = jax.lax.all_gather(own, self.exchange.axes).reshape(devices, devices, -1)
-        rows = sent(x.reshape(-1, embed), source, slot, top_k)
+        rows = sent(x.reshape(-1, embed), source, slot, top_k), sent(choice.weights.reshape(-1, 1), source, slot, 1)
         # An expert is chosen once by a token: all that can come are so many of each token of each device.
-        most = devices * rows.shape[0] // top_k * min(top_k, self.held.count)
-        places = min(math.ceil(self.buffer * rows.shape[0]), most)
+        most = devices * slot.shape[0] // top_k * min(top_k, self.held.count)
+        places = min(math.ceil(self.buffer * slot.shape[0]), most)
         run = functools.partial(self.round, places)
         y = run(self.held.weights, rows, counts, 0)
         if places < most:
             rounds = -(-counts.sum((0, 2)).max() // places)
             y = y + _further(run, self.held.weights, rows, counts, jax.lax.pmax(rounds, self.together))
-        return back(y, source, slot).reshape(*chosen.shape, embed)
+        return summed(back(y, source, slot).reshape(*choices.shape, embed)).reshape(x.shape)
 
     def round(
-        self, places: int, weights: dict[str, Array], rows: Float[Array, "choices embed"],
-        counts: Int[Array, "devices devices experts"], number: int | Array,
+        self, places: int, weights: dict[str, Array], rows: Rows, counts: Int[Array, "devices devices experts"],
+        number: int | Array,
     ) -> Float[Array, "choices embed"]:  # fmt: skip
-        """What experts give of the rows that are sent in one round; 0 for the others.
+        """What experts give of the rows that are sent in one round, times their weights; 0 for the others.
 
         Args:
           places: rows a device has room for.
           weights: those of the device's experts.
-          rows: this device's, sorted by expert.
+          rows: this device's, sorted by expert, and what each counts.
           counts: rows by the device they are from, the device they are for, and its experts.
           number: that of the round.
         """
         plan = traffic(counts.sum(-1), number * places, places)
-        received = self.exchange(rows, plan, places)
+        received, shares = (self.exchange(part, plan, places) for part in rows)
         # They are sorted by sender, and those of one sender by expert.
         pieces = counts[:, jax.lax.axis_index(self.exchange.axes)].reshape(-1)
         piece = jnp.searchsorted(jnp.cumsum(pieces), number * places + jnp.arange(places), side="right")
         owner = jnp.where(piece < pieces.size, piece % self.held.count, self.held.count)
-        y = grouped(self.held._replace(weights=weights), received, owner[:, None])[:, 0]
-        return self.exchange(y, plan.reversed, rows.shape[0])
+        y = grouped(self.held._replace(weights=weights), received, Choice(owner[:, None], shares))[:, 0]
+        return self.exchange(y, plan.reversed, rows[0].shape[0])
 
 
-Round = Callable[[dict[str, Array], Array, Array, Array], Array]
+Round = Callable[[dict[str, Array], Rows, Array, Array], Array]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _further(run: Round, weights: dict[str, Array], rows: Array, counts: Array, rounds: Array) -> Array:
+def _further(run: Round, weights: dict[str, Array], rows: Rows, counts: Array, rounds: Array) -> Array:
     """The sum of all rounds but the first. For its gradient each is computed again, and nothing of it is kept."""
 
     def body(state: tuple[Array, Array]) -> tuple[Array, Array]:
         return state[0] + 1, state[1] + run(weights, rows, counts, state[0])
 
-    return jax.lax.while_loop(lambda state: state[0] < rounds, body, (jnp.int32(1), jnp.zeros_like(rows)))[1]
+    return jax.lax.while_loop(lambda state: state[0] < rounds, body, (jnp.int32(1), jnp.zeros_like(rows[0])))[1]
 
 
 def _further_backward(run: Round, kept: tuple[Any, ...], dy: Array) -> tuple[Any, ...]:

@@ -7,13 +7,14 @@ import math
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from model.dispatch import Dispatch, Experts, Stream
 from model.distant import Distant
 from model.exchange import Exchange
 from model.grouped import grouped
 from model.router import Choice
+from model.rows import summed
 from sharding.axes import BATCH, EXPERTS, MLP, SEQ, mesh, spread, ways
 
 
@@ -40,18 +41,13 @@ class Dropless(Dispatch):
         """One product of all sorted tokens of a device, with experts where they lie."""
         devices, nothing = mesh(), jnp.zeros((), jnp.float32)
         if devices is None or devices.size == 1:
-            return _weighted(_each(experts, x, choice.experts), choice.weights), nothing
+            return _each(experts, x, choice), nothing
         return Split.of(devices, experts, x, self.buffer).over(experts, x, choice), nothing
 
 
-def _each(experts: Experts, x: Stream, chosen: Int[Array, "batch seq top_k"]) -> Float[Array, "batch seq top_k embed"]:
-    rows = grouped(experts, x.reshape(-1, x.shape[-1]), chosen.reshape(-1, chosen.shape[-1]))
-    return rows.reshape(*chosen.shape, -1)
-
-
-def _weighted(y: Float[Array, "batch seq top_k embed"], weights: Float[Array, "batch seq top_k"]) -> Stream:
-    """The sum of what a token's experts give, taken in float32."""
-    return (y.astype(jnp.float32) * weights[..., None]).sum(-2).astype(y.dtype)
+def _each(experts: Experts, x: Stream, choice: Choice) -> Stream:
+    tokens = Choice(*(part.reshape(-1, part.shape[-1]) for part in choice))
+    return summed(grouped(experts, x.reshape(-1, x.shape[-1]), tokens)).reshape(x.shape)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,19 +103,18 @@ class Split:
             # What hidden units do not divide, such as a bias of the output, counts on one device alone.
             first = jax.lax.axis_index(self.hidden) == 0
             weights = {name: w if MLP in experts.axes[name] else w * first for name, w in weights.items()}
-        chosen, parts = choice
         held = experts._replace(weights=weights, count=experts.count // self.size(self.experts))
         summed = self.hidden
         if not self.experts:
-            y = _each(held, x, chosen)
+            y = _each(held, x, Choice(*choice))
         elif set(self.experts) <= {name for names in self.tokens for name in names}:
             exchange = Exchange(self.experts, self.size(self.experts))
-            y = Distant(held, exchange, self.mesh.axis_names, self.buffer)(x, chosen)
+            y = Distant(held, exchange, self.mesh.axis_names, self.buffer)(x, Choice(*choice))
         else:
-            number = chosen - jax.lax.axis_index(self.experts) * held.count
-            y = _each(held, x, jnp.where((number >= 0) & (number < held.count), number, held.count))
+            number = choice[0] - jax.lax.axis_index(self.experts) * held.count
+            own = jnp.where((number >= 0) & (number < held.count), number, held.count)
+            y = _each(held, x, Choice(own, choice[1]))
             summed = (*self.experts, *summed)
-        y = _weighted(y, parts)
         return _added(y, summed, self.size(summed)) if summed else y
 
     def size(self, axes: tuple[str, ...]) -> int:

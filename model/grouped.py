@@ -5,22 +5,24 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from model.by_expert import ByExpert
 from model.dispatch import Experts
-from model.feedforward import Products
+from model.router import Choice
 from model.rows import back, picked, ranking, sent
 from sharding.axes import platform
 
 
 def grouped(
-    experts: Experts, x: Float[Array, "tokens embed"], chosen: Int[Array, "tokens top_k"]
+    experts: Experts, x: Float[Array, "tokens embed"], choice: Choice
 ) -> Float[Array, "tokens top_k embed"]:
-    """What each token's experts give of it; 0 for a choice of no expert, whose number is `experts.count`."""
-    top_k = chosen.shape[-1]
-    order = (_in_blocks if platform() == "cpu" else _end_to_end)(chosen.reshape(-1), experts.count)
-    rows = experts(sent(x, order.source, order.slot, top_k), order.products)
+    """What each token's experts give of it, times their weights; 0 for a choice of no expert, `experts.count`."""
+    top_k = choice.experts.shape[-1]
+    order = (_in_blocks if platform() == "cpu" else _end_to_end)(choice.experts.reshape(-1), experts.count)
+    shares = sent(choice.weights.reshape(-1, 1), order.source, order.slot, 1)
+    products = dataclasses.replace(order.products, shares=shares)
+    rows = experts(sent(x, order.source, order.slot, top_k), products)
     return back(rows, order.source, order.slot).reshape(-1, top_k, x.shape[-1])
 
 
@@ -35,7 +37,7 @@ class Order(NamedTuple):
 
     source: Int[Array, " rows"]
     slot: Int[Array, " choices"]
-    products: Products
+    products: ByExpert
 
 
 def _end_to_end(chosen: Int[Array, " choices"], experts: int) -> Order:
@@ -43,7 +45,7 @@ def _end_to_end(chosen: Int[Array, " choices"], experts: int) -> Order:
     found, choices = ranking(chosen, experts), chosen.shape[0]
     source = jnp.where(jnp.arange(choices) < found.sizes.sum(), found.order, choices)
     slot = jnp.where(chosen < experts, found.place, choices)
-    return Order(source, slot, _Ragged(found.sizes, chosen[found.order]))
+    return Order(source, slot, _Ragged(sizes=found.sizes, owner=chosen[found.order]))
 
 
 def _in_blocks(chosen: Int[Array, " choices"], experts: int) -> Order:
@@ -61,11 +63,11 @@ def _in_blocks(chosen: Int[Array, " choices"], experts: int) -> Order:
     first = (ends - needed) * size
     source = found.choice(jnp.repeat(owner, size), jnp.arange(blocks * size) - jnp.repeat(first[owner], size))
     slot = jnp.where(chosen < experts, first[jnp.minimum(chosen, experts - 1)] + found.rank(chosen), blocks * size)
-    return Order(source, slot, _Blocks(owner))
+    return Order(source, slot, _Blocks(owner=owner, size=size))
 
 
 @dataclasses.dataclass(frozen=True)
-class _Ragged(Products):
+class _Ragged(ByExpert):
     """Rows [choices, inputs] that lie end to end by expert.
 
     Attributes:
@@ -73,32 +75,31 @@ class _Ragged(Products):
       owner: expert of each row; their number for a row without one.
     """
 
-    sizes: Int[Array, " experts"]
-    owner: Int[Array, " choices"]
+    sizes: Int[Array, " experts"] = None
+    owner: Int[Array, " choices"] = None
 
-    def inwards(self, x: Array, weight: nnx.Param, bias: nnx.Param | None) -> Array:
-        return self.outwards(x, weight, bias)
+    def product(self, x: Array, weight: Array) -> Array:
+        return jax.lax.ragged_dot(x, weight, self.sizes)
 
-    def outwards(self, x: Array, weight: nnx.Param, bias: nnx.Param | None) -> Array:
-        y = jax.lax.ragged_dot(x, weight[...].astype(x.dtype), self.sizes)
-        return y if bias is None else y + picked(bias[...].astype(x.dtype), self.owner)
+    def spread(self, bias: Array, ndim: int) -> Array:
+        return picked(bias, self.owner)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Blocks(Products):
+class _Blocks(ByExpert):
     """Rows [blocks * size, inputs], each block of one expert.
 
     Attributes:
       owner: expert of each block.
+      size: rows of a block.
     """
 
-    owner: Int[Array, " blocks"]
+    owner: Int[Array, " blocks"] = None
+    size: int = 1
 
-    def inwards(self, x: Array, weight: nnx.Param, bias: nnx.Param | None) -> Array:
-        return self.outwards(x, weight, bias)
+    def product(self, x: Array, weight: Array) -> Array:
+        blocks = x.reshape(-1, self.size, x.shape[-1])
+        return jnp.einsum("bri,bio->bro", blocks, weight[self.owner]).reshape(x.shape[0], -1)
 
-    def outwards(self, x: Array, weight: nnx.Param, bias: nnx.Param | None) -> Array:
-        blocks = x.reshape(self.owner.shape[0], -1, x.shape[-1])
-        y = jnp.einsum("bri,bio->bro", blocks, weight[...].astype(x.dtype)[self.owner])
-        y = y if bias is None else y + bias[...].astype(x.dtype)[self.owner][:, None]
-        return y.reshape(-1, y.shape[-1])
+    def spread(self, bias: Array, ndim: int) -> Array:
+        return jnp.repeat(bias[self.owner], self.size, axis=0)

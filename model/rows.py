@@ -79,6 +79,11 @@ back.defvjp(
 )
 
 
+def summed(y: Float[Array, "*tokens top_k embed"]) -> Float[Array, "*tokens embed"]:
+    """The sum of what a token's experts give, taken in float32."""
+    return y.astype(jnp.float32).sum(-2).astype(y.dtype)
+
+
 def one_hot(
     chosen: Int[Array, "*choices"], experts: int, dtype: jnp.dtype | type = jnp.float32
 ) -> Float[Array, "*choices experts"] | Int[Array, "*choices experts"]:

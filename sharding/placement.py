@@ -233,5 +233,7 @@ def _arrange(shape: Mapping[str, int], devices: list[jax.Device]) -> np.ndarray:
             )
         within = tuple(1 if name == SLICE else size for name, size in shape.items())
         between = tuple(size if name == SLICE else 1 for name, size in shape.items())
-        return mesh_utils.create_hybrid_device_mesh(within, between, devices=devices)
+        return mesh_utils.create_hybrid_device_mesh(
+            within, between, devices=devices, allow_split_physical_axes=True
+        )
     return np.asarray(devices, dtype=object).reshape(sizes)

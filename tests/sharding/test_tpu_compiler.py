@@ -14,7 +14,9 @@ HBM = {"v5e": 16 * GIB, "v5p": 95 * GIB}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "topology"), [("gpt2_124m", "v5e:4x4"), ("llama3_8b", "v5p:8x8x4")])
+@pytest.mark.parametrize(
+    ("name", "topology"), [("gpt2_124m", "v5e:4x4"), ("llama3_8b", "v5p:8x8x4"), ("mixtral_8x7b", "v5p:4x4x4")]
+)
 def test_config_fits_its_pod(name: str, topology: str) -> None:
     try:
         devices = topologies.get_topology_desc(platform="tpu", topology_name=topology).devices

@@ -12,7 +12,7 @@ from data.store import TokenStore
 from data.tokenizers import Tokenizer
 from model.decoding import Greedy, Sample, Sampler, generate
 from model.positions import Positions
-from sharding.axes import active
+from sharding.axes import Pipeline, active
 from sharding.hosts import is_lead
 from sharding.placement import Layout
 from train.experiment import Experiment
@@ -103,8 +103,8 @@ class _Whole:
     def spread(self, axis: str) -> tuple[str, ...]:
         return ()
 
-    def micro_batches(self) -> int:
-        return 1
+    def pipeline(self) -> Pipeline:
+        return Pipeline()
 
     def activation(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> NamedSharding | None:
         return None if self.layout.mesh.size == 1 else self.layout.replicated

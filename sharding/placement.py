@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from sharding.axes import BLOCKS, here, manual
+from sharding.axes import BLOCKS, Pipeline, here, manual
 
 MeshAxes = str | tuple[str, ...]
 Rules = Mapping[str, MeshAxes]
@@ -47,16 +47,16 @@ class Placement(abc.ABC):
         """
         shape = complete_shape(self.mesh_shape(), devices)
         ways = math.prod(shape.get(axis, 1) for axis in _as_tuple(self.activations.get("batch", ())))
-        return ways * self.micro_batches(devices) // self.stages(devices)
+        return ways * self.pipeline(devices).micro // self.stages(devices)
 
     def stages(self, devices: int) -> int:
         """Number of stages of a pipeline on `devices` devices; 1: there is none."""
         shape = complete_shape(self.mesh_shape(), devices)
         return math.prod(shape.get(axis, 1) for axis in _as_tuple(self.activations.get("stages", ())))
 
-    def micro_batches(self, devices: int) -> int:
-        """Micro-batches that a pipeline computes a batch in: as many as stages, the fewest that keep all at work."""
-        return self.stages(devices)
+    def pipeline(self, devices: int) -> Pipeline:
+        """How a batch goes through the stages: once, in as many micro-batches, the fewest that keep all at work."""
+        return Pipeline(self.stages(devices))
 
     def on(self, devices: Sequence[jax.Device] | None = None) -> "Layout":
         """The placement on real (or abstract) devices; by default on all devices of the job."""
@@ -134,9 +134,9 @@ class Layout:
         rule = _as_tuple(self.placement.activations.get(axis, ()))
         return tuple(name for name in rule if self.mesh.shape.get(name, 1) > 1 and name not in manual())
 
-    def micro_batches(self) -> int:
-        """Micro-batches that a pipeline computes a batch in."""
-        return self.placement.micro_batches(self.mesh.size)
+    def pipeline(self) -> Pipeline:
+        """How a batch goes through the stages of a pipeline."""
+        return self.placement.pipeline(self.mesh.size)
 
     def undivided(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> list[str]:
         """Sentences on the dimensions of a weight that a rule would shard and their size does not allow."""

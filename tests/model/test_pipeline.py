@@ -62,6 +62,8 @@ CASES: dict[str, tuple[ModelSpec, Combined]] = {
     "period": (
         dataclasses.replace(DENSE, attention=Interleaved((LOCAL, DENSE.attention)), layers=8), Combined(stage=4)
     ),
+    "circular": (dataclasses.replace(DENSE, layers=8), Combined(stage=4, repeats=2)),
+    "circular, twice the micro": (dataclasses.replace(DENSE, remat="full"), Combined(stage=2, repeats=2, micro=4)),
     # One dense block, which all stages compute on rows of their own, and then the loop that is shared.
     "lead": (
         dataclasses.replace(DENSE, feedforward=LeadingFeedForward(1, MLP(20), GatedMLP(12)), layers=5),
@@ -75,7 +77,7 @@ CASES: dict[str, tuple[ModelSpec, Combined]] = {
         Combined(stage=2),
     ),
 }  # fmt: skip
-BY_DEFAULT = ("2 stages", "4 stages")
+BY_DEFAULT = ("2 stages", "circular, twice the micro")
 
 
 def batch() -> dict[str, np.ndarray]:
@@ -139,23 +141,46 @@ def test_loss_and_gradients_are_those_of_one_device(name: str) -> None:
     assert all(np.abs(np.asarray(leaf)).max() > 1e-6 for leaf in jax.tree.leaves(found[1]))
 
 
-@pytest.mark.parametrize(("stages", "micro"), [(2, 2), (2, 6), (4, 4), (4, 8), (8, 16)])
-def test_schedule_by_simulation(stages: int, micro: int) -> None:
-    # Each stage takes the next micro-batch as soon as the stage before is done with it, a tick each.
-    done = np.zeros((stages, micro), int)
-    for m in range(micro):
+@pytest.mark.parametrize(
+    ("stages", "micro", "repeats"), [(2, 2, 1), (2, 6, 1), (4, 8, 1), (8, 16, 1), (2, 2, 2), (4, 8, 3), (3, 6, 2)]
+)
+def test_schedule_by_simulation(stages: int, micro: int, repeats: int) -> None:
+    # Each stage does one thing a tick, what was made one before or earlier: of what there is, the micro-batches of the
+    # earliest group, of these the earliest round.
+    done: dict[tuple[int, int, int], int] = {}
+    work = {(m, r, s) for m in range(micro) for r in range(repeats) for s in range(stages)}
+    schedule, time = Schedule(stages, micro, repeats), 0
+    while len(done) < len(work):
         for s in range(stages):
-            before = done[s - 1, m] if s else 0
-            done[s, m] = max(before, done[s, m - 1] if m else 0) + 1
-    schedule = Schedule(stages, micro)
-    assert schedule.ticks == done.max()
-    assert schedule.bubble == pytest.approx(1 - micro / done.max())
-    assert all(done[s, m] == 1 + s + m for s in range(stages) for m in range(micro))
+            left = []
+            for m, r, at in work - done.keys():
+                before = (m, r, s - 1) if s else (m, r - 1, stages - 1)
+                if at == s and (before[1] < 0 or done.get(before, time) < time):
+                    left.append((m // stages, r, m))
+            turn = schedule.at(jnp.int32(time), jnp.int32(s))
+            assert bool(turn.real) == bool(left)
+            if left:
+                _, r, m = min(left)
+                assert (int(turn.micro), int(turn.part)) == (m, r)
+                done[m, r, s] = time
+        time += 1
+    assert schedule.ticks == time
+    assert schedule.bubble == pytest.approx(1 - micro * repeats / time)
+    assert schedule.bubble == pytest.approx((stages - 1) / (micro * repeats + stages - 1))
 
 
-@pytest.mark.parametrize("placement", [Combined(stage=4, micro=12), Combined(data=2, stage=2, fsdp=1, tensor=2)])
+@pytest.mark.parametrize(
+    "placement",
+    [
+        Combined(stage=4, micro=12),
+        Combined(data=2, stage=2, fsdp=1, tensor=2),
+        Combined(stage=4, micro=4, repeats=2),
+        Combined(data=2, stage=2, micro=6, repeats=4),
+    ],
+)
 def test_rows_pass_all_stages_in_order_and_come_home(placement: Combined) -> None:
-    layout, layers = placement.on(), 8
+    layout, layers = placement.on(), 16
+    micro = placement.pipeline(8).micro
     rows = 2 * placement.batch_divisor(8)
     rng = np.random.default_rng(2)
     x, tag = rng.normal(size=(rows, 3)), np.arange(rows)
@@ -170,7 +195,7 @@ def test_rows_pass_all_stages_in_order_and_come_home(placement: Combined) -> Non
 
     def run(x: Any, tag: Any) -> Any:
         schedule = schedule_of(rows, layers)
-        assert schedule == Schedule(placement.stage, placement.micro or placement.stage)
+        assert schedule == Schedule(placement.stage, micro, placement.repeats)
         return pipelined(stage, schedule, (x, tag), (jnp.float32(scale), jnp.float32(shift)), jnp.float32(0.25))
 
     with active(layout):
@@ -182,7 +207,7 @@ def test_rows_pass_all_stages_in_order_and_come_home(placement: Combined) -> Non
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(tags, tag)
     # Told once for each micro-batch and layer, and of ticks without one nothing.
-    np.testing.assert_allclose(numbers, np.full(layers, (placement.micro_batches(8) - 1) / 2), rtol=1e-6)
+    np.testing.assert_allclose(numbers, np.full(layers, (micro - 1) / 2), rtol=1e-6)
     np.testing.assert_allclose(means, scale * tag.mean(), rtol=1e-5)
 
 

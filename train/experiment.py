@@ -13,7 +13,7 @@ from data.targets import MaskedLM, NextToken, Targets
 from data.training import Format
 from model import encoder, encoder_decoder  # noqa: F401 - specs are found by name among those imported
 from model.masks import sees_later
-from model.pipeline import check_stages
+from model.pipeline_schedule import check_stages
 from model.spec import ModelSpec
 from sharding.placement import Placement
 from sharding.placements import DataParallel

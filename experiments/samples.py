@@ -103,6 +103,9 @@ class _Whole:
     def spread(self, axis: str) -> tuple[str, ...]:
         return ()
 
+    def replicas(self) -> tuple[str, ...]:
+        return ()
+
     def pipeline(self) -> Pipeline:
         return Pipeline()
 

@@ -4,6 +4,7 @@ All micro-batches go forward, then all go back, which is what the gradient of a 
 as a loop in which all stages are one program: GSPMD, Xu 2021, section 3.3).
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
@@ -15,10 +16,10 @@ from jaxtyping import Array, Int
 
 from model.dealing import deals, dealt
 from model.pipeline_schedule import Schedule
-from sharding.axes import BATCH, STAGES, mesh, spread
+from sharding.axes import BATCH, STAGES, mesh, replicas, spread
 
 Rows = TypeVar("Rows")
-# What a stage makes of its rows, and tells of them by layer, with the number of their micro-batch.
+# What a stage makes of its rows, and tells of them by layer; the number is of these rows alone.
 Stage = Callable[[Rows, Any, Any, Int[Array, ""]], tuple[Rows, Any]]
 
 
@@ -31,13 +32,16 @@ def pipelined(stage: Stage[Rows], schedule: Schedule, rows: Rows, layers: Any, s
     computes them, from the one where they lie, and their gradients back. Ticks at which a stage has nothing to do it
     spends on rows that have been or will be computed, and forgets.
 
+    Replicas that hold all weights work apart, so that gradients are summed over them once, and not at every tick; not
+    so if there is anything to tell, which is of all rows of a micro-batch.
+
     The backward pass is that of the loop. It keeps, for each of `ticks` ticks, what the stage's rematerialisation
     keeps of a micro-batch and a part of the layers: 1 / (1 - bubble) times what a device keeps that has the same
     share of the batch, and all layers.
 
     Args:
-      stage: what a stage does: rows of one micro-batch, the part of its own of `layers`, `shared`, and the number of
-        the micro-batch, to rows of the same shapes and what there is to tell: means over tokens, [layers, ...].
+      stage: what a stage does: rows of one micro-batch, the part of its own of `layers`, `shared`, and a number that
+        no others have, to rows of the same shapes and what there is to tell: means over tokens, [layers, ...].
       schedule: from `schedule_of`.
       rows: arrays [batch, ...].
       layers: arrays [layers, ...].
@@ -48,10 +52,12 @@ def pipelined(stage: Stage[Rows], schedule: Schedule, rows: Rows, layers: Any, s
     """
     stages, names, whole = schedule.stages, spread(STAGES), mesh()
     assert whole is not None
+    told_shapes = _told_shapes(stage, schedule, rows, layers, shared)
+    apart = _outermost_replicas(names) if not jax.tree.leaves(told_shapes) else ()
     onwards = [(i, (i + 1) % stages) for i in range(stages)]
     back = [(to, i) for i, to in onwards]
 
-    def of_device(number: Array, homes: Rows, layers: Any, shared: Any) -> tuple[Rows, Any]:
+    def of_device(number: Array, replica: Array, homes: Rows, layers: Any, shared: Any) -> tuple[Rows, Any]:
         number, homes = number[0], jax.tree.map(lambda x: x[0], homes)
         first, last = number == 0, number == stages - 1
         parts = dealt(layers, deals(stages, schedule.repeats), number, names)
@@ -63,7 +69,7 @@ def pipelined(stage: Stage[Rows], schedule: Schedule, rows: Rows, layers: Any, s
             # What the last stage made for the last time starts home as the first stage takes the next that wait.
             started, done = first & (within < stages), last & (within < stages)
             ring, taken = _either(done, made, _sent(ring, names, back)), _either(started, ring, arrived)
-            made, found = stage(taken, _part(parts, turn.part), shared, turn.micro)
+            made, found = stage(taken, _part(parts, turn.part), shared, turn.micro + schedule.micro * replica[0])
             told = jax.tree.map(lambda all, new: all.at[turn.part].add(jnp.where(turn.real, new, 0)), told, found)
             # All are home, and the next ones wait there.
             slot, full = (group + 1) % schedule.homes, within == stages - 1
@@ -73,8 +79,7 @@ def pipelined(stage: Stage[Rows], schedule: Schedule, rows: Rows, layers: Any, s
 
         # Before anything has arrived, real rows: what is made of them is forgotten, and is no NaN.
         some = _at(homes, 0)
-        shapes = jax.eval_shape(stage, some, _part(parts, 0), shared, number)[1]
-        nothing = jax.tree.map(lambda leaf: jnp.zeros((schedule.repeats, *leaf.shape), leaf.dtype), shapes)
+        nothing = jax.tree.map(lambda leaf: jnp.zeros((schedule.repeats, *leaf.shape), leaf.dtype), told_shapes)
         start = _Carry(some, some, some, homes, nothing)
         end, _ = jax.lax.scan(tick, start, jnp.arange(schedule.ticks))
         ring = _either(last, end.made, _sent(end.ring, names, back))
@@ -84,12 +89,13 @@ def pipelined(stage: Stage[Rows], schedule: Schedule, rows: Rows, layers: Any, s
         told = jax.tree.map(lambda x: x / schedule.micro, end.told)
         return homes, dealt(told, deals(stages, schedule.repeats), number, names, back=True)
 
-    staged, everywhere = PartitionSpec(names), PartitionSpec()
+    staged, at_home, everywhere = PartitionSpec(names), PartitionSpec(names, None, apart), PartitionSpec()
     along = jax.shard_map(
-        of_device, mesh=whole, in_specs=(staged, staged, staged, everywhere), out_specs=staged,
-        axis_names=set(names), check_vma=False,
+        of_device, mesh=whole, in_specs=(staged, PartitionSpec(apart), at_home, staged, everywhere),
+        out_specs=(at_home, staged), axis_names={*names, *apart}, check_vma=False,
     )  # fmt: skip
-    homes, told = along(jnp.arange(stages), _to_homes(rows, schedule), layers, shared)
+    replica = jnp.arange(math.prod(whole.shape[name] for name in apart))
+    homes, told = along(jnp.arange(stages), replica, _to_homes(rows, schedule), layers, shared)
     return _from_homes(homes, schedule), told
 
 
@@ -109,6 +115,20 @@ class _Carry(NamedTuple):
     ring: Any
     homes: Any
     told: Any
+
+
+def _told_shapes(stage: Stage[Rows], schedule: Schedule, rows: Rows, layers: Any, shared: Any) -> Any:
+    def share(parts: int) -> Any:
+        return lambda x: jax.ShapeDtypeStruct((x.shape[0] // parts, *x.shape[1:]), x.dtype)
+
+    one, part = jax.tree.map(share(schedule.micro), rows), jax.tree.map(share(schedule.round), layers)
+    return jax.eval_shape(stage, one, part, shared, jax.ShapeDtypeStruct((), jnp.int32))[1]
+
+
+def _outermost_replicas(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Replicas that divide the rows of a micro-batch before any other mesh axis does."""
+    rule, free = [name for name in spread(BATCH) if name not in names], replicas()
+    return tuple(itertools.takewhile(lambda name: name in free, rule))
 
 
 def _either(condition: Array, one: Rows, other: Rows) -> Rows:

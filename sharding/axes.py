@@ -65,6 +65,9 @@ class ActiveLayout(Protocol):
     def spread(self, axis: str) -> tuple[str, ...]:
         """Mesh axes of more than one device that this logical axis of activations is divided over, outermost first."""
 
+    def replicas(self) -> tuple[str, ...]:
+        """Mesh axes of more than one device that divide the batch and no weight, outermost first."""
+
     def pipeline(self) -> Pipeline:
         """How a batch goes through the stages of a pipeline."""
 
@@ -151,6 +154,12 @@ def here(whole: jax.sharding.Mesh) -> jax.sharding.Mesh | jax.sharding.AbstractM
 def manual() -> tuple[str, ...]:
     """Mesh axes of which the code being traced is that of one device; see `here`."""
     return tuple(jax.sharding.get_abstract_mesh().manual_axes)
+
+
+def replicas() -> tuple[str, ...]:
+    """Mesh axes that divide the batch and no weight, outermost first; none without a layout."""
+    layout = _active.get()
+    return () if layout is None else layout.replicas()
 
 
 def pipeline() -> Pipeline:

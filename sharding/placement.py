@@ -134,6 +134,11 @@ class Layout:
         rule = _as_tuple(self.placement.activations.get(axis, ()))
         return tuple(name for name in rule if self.mesh.shape.get(name, 1) > 1 and name not in manual())
 
+    def replicas(self) -> tuple[str, ...]:
+        """Mesh axes of more than one device that divide the batch and no weight, outermost first."""
+        dividing = {name for rule in self.placement.weights.values() for name in _as_tuple(rule)}
+        return tuple(name for name in self.spread("batch") if name not in dividing)
+
     def pipeline(self) -> Pipeline:
         """How a batch goes through the stages of a pipeline."""
         return self.placement.pipeline(self.mesh.size)

@@ -239,7 +239,8 @@ def test_stages_send_activations_and_nothing_else() -> None:
     # stage, round the other way, and for the last ones home: forward and back.
     sent = sorted(shape for kind, shape, _ in found if kind == "collective-permute")
     assert sent == ["f32[2,8,8]"] * 6 + ["s32[2,8]"] * 4
-    # All else are sums of gradients and of the loss.
+    assert {kind for kind, _, _ in collectives(program, within="shard_map/while")} == {"collective-permute"}
+    # All else are sums of gradients and of the loss, once a step.
     assert {kind for kind, _, _ in found} == {"collective-permute", "all-reduce"}
 
 

@@ -55,6 +55,7 @@ PLACEMENTS: dict[str, tuple[Placement, tuple[str, ...]]] = {
     "tensor 2": (TensorParallel(tensor=2), ("odd", "even", "experts")),
     "combined": (Combined(data=2, fsdp=2, tensor=2), ("odd",)),
     "tensor 4": (TensorParallel(tensor=4, fsdp=2), ("odd",)),
+    "stages": (Combined(stage=2, fsdp=2, tensor=2), ("even",)),
 }
 # An epsilon as large as gradients: else the first step of Adam is a sign, which no rounding respects.
 OPTIMIZER = AdamW(eps=1e-2, clip=0.5)
@@ -147,6 +148,7 @@ SHARES = {
     "tensor 2": {"embedding": (31, 4), "query": (2, 4, 2, 4), "key": (2, 4, 1, 4), "down": (2, 12, 4)},
     "combined": {"embedding": (31, 8), "query": (2, 8, 2, 4), "key": (2, 8, 1, 4), "down": (2, 12, 8)},
     "tensor 4": {"embedding": (31, 8), "query": (2, 8, 1, 4), "key": (2, 8, 2, 4), "down": (2, 6, 8)},
+    "stages": {"embedding": (31, 8), "query": (1, 8, 2, 4), "key": (1, 8, 1, 4), "down": (1, 12, 8)},
 }  # fmt: skip
 
 

@@ -1,87 +1,26 @@
 """A stack's layers over the stages of a pipeline: micro-batches go from stage to stage, and all stages work at once.
 
-GPipe (Huang 2019): all micro-batches go forward, then all go back, which is what the gradient of a loop over ticks is.
-A stage holds contiguous layers, as weights lie that are divided over their axis of layers.
+All micro-batches go forward, then all go back, which is what the gradient of a loop over ticks is (GPipe, Huang 2019;
+as a loop in which all stages are one program: GSPMD, Xu 2021, section 3.3).
 """
 
-import dataclasses
+import itertools
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Int
 
-from model.config import TransformerConfig
-from model.plan import runs
-from model.spec import ModelSpec
-from sharding.axes import BATCH, STAGES, mesh, micro_batches, spread, ways
+from model.dealing import deals, dealt
+from model.pipeline_schedule import Schedule
+from sharding.axes import BATCH, STAGES, mesh, replicas, spread
 
 Rows = TypeVar("Rows")
-# What a stage makes of its rows, and tells of them by layer, with the number of their micro-batch.
+# What a stage makes of its rows, and tells of them by layer; the number is of these rows alone.
 Stage = Callable[[Rows, Any, Any, Int[Array, ""]], tuple[Rows, Any]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-    """Which micro-batch each stage works on at each tick: stage s on micro-batch t - s at tick t.
-
-    Attributes:
-      stages: number of stages.
-      micro: number of micro-batches, a multiple of it.
-    """
-
-    stages: int
-    micro: int
-
-    @property
-    def ticks(self) -> int:
-        """Ticks from the first stage's first micro-batch to the last stage's last."""
-        return self.micro + self.stages - 1
-
-    @property
-    def bubble(self) -> float:
-        """Share of its ticks that a stage has nothing to do: (stages - 1) / (micro + stages - 1)."""
-        return (self.stages - 1) / self.ticks
-
-    @property
-    def held(self) -> int:
-        """Micro-batches that have their home at a stage: they start from there, and come back to it."""
-        return self.micro // self.stages
-
-
-def check_stages(spec: ModelSpec, stages: int) -> None:
-    """Raises ValueError if a stack of the model has no loop over layers that so many stages could share."""
-    if isinstance(spec, TransformerConfig):
-        _check_stack("model", spec, stages)
-        return
-    for field in dataclasses.fields(spec):  # type: ignore[arg-type]
-        if isinstance(stack := getattr(spec, field.name), TransformerConfig):
-            _check_stack(f"model.{field.name}", stack, stages)
-
-
-def _check_stack(name: str, stack: TransformerConfig, stages: int) -> None:
-    found = runs(stack.blocks)
-    if all(run.repeats % stages for run in found):
-        loops = " and ".join(f"{run.repeats} x {run.period}" for run in found)
-        turns = max(found, key=lambda run: run.repeats).period * stages
-        raise ValueError(
-            f"{name}.layers is {stack.layers}, computed in loops of {loops} layers, and placement.stage is {stages}, "
-            f"which divides the turns of none; a loop over a multiple of {turns} layers works"
-        )
-
-
-def schedule_of(rows: int, layers: int) -> Schedule | None:
-    """The schedule for a loop over so many layers and a batch of so many rows; None where it is no pipeline.
-
-    It is none without stages, and where layers or rows do not divide: then each stage computes all layers, on its
-    share of the rows.
-    """
-    schedule = Schedule(ways(STAGES), micro_batches())
-    divided = layers % schedule.stages == 0 and rows % (schedule.held * ways(BATCH)) == 0
-    return schedule if schedule.stages > 1 and divided else None
 
 
 def pipelined(stage: Stage[Rows], schedule: Schedule, rows: Rows, layers: Any, shared: Any) -> tuple[Rows, Any]:
@@ -89,16 +28,20 @@ def pipelined(stage: Stage[Rows], schedule: Schedule, rows: Rows, layers: Any, s
 
     At each tick a stage sends what it made on to the next. What waits and what is done goes round the other way:
     micro-batches come to the first stage when their time has come, and from the last one home. Between devices of
-    different stages nothing else is sent. Ticks at which a stage has nothing to do it spends on rows that have been
-    or will be computed, and forgets.
+    different stages nothing else is sent, save layers: with more than one repeat these go once to the stage that
+    computes them, from the one where they lie, and their gradients back. Ticks at which a stage has nothing to do it
+    spends on rows that have been or will be computed, and forgets.
+
+    Replicas that hold all weights work apart, so that gradients are summed over them once, and not at every tick; not
+    so if there is anything to tell, which is of all rows of a micro-batch.
 
     The backward pass is that of the loop. It keeps, for each of `ticks` ticks, what the stage's rematerialisation
-    keeps of one micro-batch: 1 / (1 - bubble) times what a device keeps that has the same share of the batch and all
-    layers.
+    keeps of a micro-batch and a part of the layers: 1 / (1 - bubble) times what a device keeps that has the same
+    share of the batch, and all layers.
 
     Args:
-      stage: what a stage does: rows of one micro-batch, its own part of `layers`, `shared`, and the number of the
-        micro-batch, to rows of the same shapes and what there is to tell: means over tokens [layers of the stage, ...].
+      stage: what a stage does: rows of one micro-batch, the part of its own of `layers`, `shared`, and a number that
+        no others have, to rows of the same shapes and what there is to tell: means over tokens, [layers, ...].
       schedule: from `schedule_of`.
       rows: arrays [batch, ...].
       layers: arrays [layers, ...].
@@ -107,47 +50,102 @@ def pipelined(stage: Stage[Rows], schedule: Schedule, rows: Rows, layers: Any, s
     Returns:
       The rows after all stages, and what was told, [layers, ...], as the mean over micro-batches.
     """
-    stages, names = schedule.stages, spread(STAGES)
-    whole = mesh()
+    stages, names, whole = schedule.stages, spread(STAGES), mesh()
     assert whole is not None
-    forwards = [(i, i + 1) for i in range(stages - 1)]
-    backwards = [(i + 1, i) for i in range(stages - 1)]
+    told_shapes = _told_shapes(stage, schedule, rows, layers, shared)
+    apart = _outermost_replicas(names) if not jax.tree.leaves(told_shapes) else ()
+    onwards = [(i, (i + 1) % stages) for i in range(stages)]
+    back = [(to, i) for i, to in onwards]
 
-    def of_device(number: Array, homes: Rows, layers: Any, shared: Any) -> tuple[Rows, Any]:
+    def of_device(number: Array, replica: Array, homes: Rows, layers: Any, shared: Any) -> tuple[Rows, Any]:
         number, homes = number[0], jax.tree.map(lambda x: x[0], homes)
         first, last = number == 0, number == stages - 1
+        parts = dealt(layers, deals(stages, schedule.repeats), number, names)
 
-        def tick(carry: tuple[Rows, Rows, Any], time: Array) -> tuple[tuple[Rows, Rows, Any], None]:
-            arrived, homes, told = carry
-            slot, micro = time % schedule.held, time - number
-            waiting = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, slot, keepdims=False), homes)
-            made, found = stage(_either(first, waiting, arrived), layers, shared, micro)
-            real = (micro >= 0) & (micro < schedule.micro)
-            told = jax.tree.map(lambda total, new: total + jnp.where(real, new, 0), told, found)
-            home = _either(last, made, _sent(waiting, names, backwards))
-            homes = jax.tree.map(lambda x, new: jax.lax.dynamic_update_index_in_dim(x, new, slot, 0), homes, home)
-            return (_sent(made, names, forwards), homes, told), None
+        def tick(carry: _Carry, time: Array) -> tuple[_Carry, None]:
+            arrived, made, ring, homes, told = carry
+            group, within = time // schedule.round, time % schedule.round
+            turn = schedule.at(time, number)
+            # What the last stage made for the last time starts home as the first stage takes the next that wait.
+            started, done = first & (within < stages), last & (within < stages)
+            ring, taken = _either(done, made, _sent(ring, names, back)), _either(started, ring, arrived)
+            made, found = stage(taken, _part(parts, turn.part), shared, turn.micro + schedule.micro * replica[0])
+            told = jax.tree.map(lambda all, new: all.at[turn.part].add(jnp.where(turn.real, new, 0)), told, found)
+            # All are home, and the next ones wait there.
+            slot, full = (group + 1) % schedule.homes, within == stages - 1
+            waiting = _at(homes, slot)
+            homes = _put(homes, slot, _either(full, ring, waiting))
+            return _Carry(_sent(made, names, onwards), made, _either(full, waiting, ring), homes, told), None
 
         # Before anything has arrived, real rows: what is made of them is forgotten, and is no NaN.
-        arrived = jax.tree.map(lambda x: x[0], homes)
-        shapes = jax.eval_shape(stage, arrived, layers, shared, number)[1]
-        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        (_, homes, told), _ = jax.lax.scan(tick, (arrived, homes, nothing), jnp.arange(schedule.ticks))
-        # The last tick of a home's first micro-batch is stages - 1 ticks after the first, and so is its slot.
-        homes = jax.tree.map(lambda x: jnp.roll(x, 1 - stages, axis=0)[None], homes)
-        return homes, jax.tree.map(lambda x: x / schedule.micro, told)
+        some = _at(homes, 0)
+        nothing = jax.tree.map(lambda leaf: jnp.zeros((schedule.repeats, *leaf.shape), leaf.dtype), told_shapes)
+        start = _Carry(some, some, some, homes, nothing)
+        end, _ = jax.lax.scan(tick, start, jnp.arange(schedule.ticks))
+        ring = _either(last, end.made, _sent(end.ring, names, back))
+        homes = _put(end.homes, (schedule.homes + 1) % schedule.homes, ring)
+        # What waited in one place has come home to the place after the next.
+        homes = jax.tree.map(lambda x: jnp.roll(x, -2, axis=0)[None], homes)
+        told = jax.tree.map(lambda x: x / schedule.micro, end.told)
+        return homes, dealt(told, deals(stages, schedule.repeats), number, names, back=True)
 
-    staged, everywhere = PartitionSpec(names), PartitionSpec()
+    staged, at_home, everywhere = PartitionSpec(names), PartitionSpec(names, None, apart), PartitionSpec()
     along = jax.shard_map(
-        of_device, mesh=whole, in_specs=(staged, staged, staged, everywhere), out_specs=staged,
-        axis_names=set(names), check_vma=False,
+        of_device, mesh=whole, in_specs=(staged, PartitionSpec(apart), at_home, staged, everywhere),
+        out_specs=(at_home, staged), axis_names={*names, *apart}, check_vma=False,
     )  # fmt: skip
-    homes, told = along(jnp.arange(stages), _to_homes(rows, schedule), layers, shared)
+    replica = jnp.arange(math.prod(whole.shape[name] for name in apart))
+    homes, told = along(jnp.arange(stages), replica, _to_homes(rows, schedule), layers, shared)
     return _from_homes(homes, schedule), told
+
+
+class _Carry(NamedTuple):
+    """What a device has between ticks.
+
+    Attributes:
+      arrived: from the stage before.
+      made: at the last tick.
+      ring: of the micro-batches that are about to start, or have just been done.
+      homes: micro-batches, [homes, ...]: those that have not started, and those that are done.
+      told: sums of what there was to tell, [repeats, layers, ...].
+    """
+
+    arrived: Any
+    made: Any
+    ring: Any
+    homes: Any
+    told: Any
+
+
+def _told_shapes(stage: Stage[Rows], schedule: Schedule, rows: Rows, layers: Any, shared: Any) -> Any:
+    def share(parts: int) -> Any:
+        return lambda x: jax.ShapeDtypeStruct((x.shape[0] // parts, *x.shape[1:]), x.dtype)
+
+    one, part = jax.tree.map(share(schedule.micro), rows), jax.tree.map(share(schedule.round), layers)
+    return jax.eval_shape(stage, one, part, shared, jax.ShapeDtypeStruct((), jnp.int32))[1]
+
+
+def _outermost_replicas(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Replicas that divide the rows of a micro-batch before any other mesh axis does."""
+    rule, free = [name for name in spread(BATCH) if name not in names], replicas()
+    return tuple(itertools.takewhile(lambda name: name in free, rule))
 
 
 def _either(condition: Array, one: Rows, other: Rows) -> Rows:
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), one, other)
+
+
+def _at(rows: Rows, place: Any) -> Rows:
+    return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, place, keepdims=False), rows)
+
+
+def _put(rows: Rows, place: Any, one: Rows) -> Rows:
+    return jax.tree.map(lambda x, new: jax.lax.dynamic_update_index_in_dim(x, new, place, 0), rows, one)
+
+
+def _part(parts: Any, number: Any) -> Any:
+    """One part of a stage's layers. Where there is but one, nothing is picked, and no gradient put back."""
+    return jax.tree.map(lambda x: x[0] if x.shape[0] == 1 else _at(x, number), parts)
 
 
 def _sent(rows: Rows, names: tuple[str, ...], pairs: list[tuple[int, int]]) -> Rows:
@@ -169,9 +167,9 @@ def _to_homes(rows: Rows, schedule: Schedule) -> Rows:
     outer, inner = _around(spread(STAGES))
 
     def split(x: Array) -> Array:
-        parts = x.reshape(outer, schedule.stages, inner, schedule.held, -1, *x.shape[1:])
+        parts = x.reshape(outer, schedule.stages, inner, schedule.homes, -1, *x.shape[1:])
         parts = jnp.moveaxis(parts, (1, 3), (0, 1))
-        return parts.reshape(schedule.stages, schedule.held, -1, *x.shape[1:])
+        return parts.reshape(schedule.stages, schedule.homes, -1, *x.shape[1:])
 
     return jax.tree.map(split, rows)
 
@@ -181,7 +179,7 @@ def _from_homes(homes: Rows, schedule: Schedule) -> Rows:
     outer, inner = _around(spread(STAGES))
 
     def joined(x: Array) -> Array:
-        parts = x.reshape(schedule.stages, schedule.held, outer, inner, -1, *x.shape[3:])
+        parts = x.reshape(schedule.stages, schedule.homes, outer, inner, -1, *x.shape[3:])
         return jnp.moveaxis(parts, (0, 1), (1, 3)).reshape(-1, *x.shape[3:])
 
     return jax.tree.map(joined, homes)

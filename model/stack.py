@@ -16,7 +16,8 @@ from model.masks import Retention
 from model.mixing import Kept, Mixing, Step
 from model.observation import apart, observe, observed, pass_on
 from model.parameters import stacked
-from model.pipeline import pipelined, schedule_of
+from model.pipeline import pipelined
+from model.pipeline_schedule import schedule_of
 from model.plan import Run, plan
 from model.positions import Positions
 from model.remat import rematerialised
@@ -243,12 +244,10 @@ class Stack(nnx.Module):
 
             def stage(rows: _Rows, turns: _Pass, shared: Any, micro: Array) -> tuple[_Rows, Any]:
                 turns = turns._replace(noise=_folded(turns.noise, micro))
-                # The loop over micro-batches around it is one that is rolled.
                 x, found = through(rows.x, [rows.step] * run.period, nnx.merge(graph, shared), turns, rolled=True)
                 return rows._replace(x=x), found
 
-            rows, found = pipelined(stage, schedule, _Rows(x, step), turns, shared)
-            x = rows.x
+            (x, _), found = pipelined(stage, schedule, _Rows(x, step), turns, shared)
         else:
             steps = [step if cache is None else _with(cache[name], step) for name in names]
             x, found = through(x, steps, positions, turns, rolled=run.repeats > 1 and not unroll)

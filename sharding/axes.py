@@ -8,7 +8,7 @@ import contextlib
 import contextvars
 import math
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 
@@ -39,6 +39,18 @@ LOGICAL_AXES = (
 )
 
 
+class Pipeline(NamedTuple):
+    """How a batch goes through the stages of a pipeline.
+
+    Attributes:
+      micro: micro-batches that it is computed in.
+      repeats: times that each goes round all stages.
+    """
+
+    micro: int = 1
+    repeats: int = 1
+
+
 @runtime_checkable
 class ActiveLayout(Protocol):
     """What a model needs of a layout: shardings of activations, the mesh for code that is written a device at a time,
@@ -54,9 +66,13 @@ class ActiveLayout(Protocol):
         """Mesh axes of more than one device that this logical axis of activations is divided over, outermost first."""
         return ()
 
-    def micro_batches(self) -> int:
-        """Micro-batches that a pipeline computes a batch in."""
-        return 1
+    def replicas(self) -> tuple[str, ...]:
+        """Mesh axes of more than one device that divide the batch and no weight, outermost first."""
+        return ()
+
+    def pipeline(self) -> Pipeline:
+        """How a batch goes through the stages of a pipeline."""
+        return Pipeline()
 
 
 _active: contextvars.ContextVar[ActiveLayout | None] = contextvars.ContextVar("layout", default=None)
@@ -185,7 +201,13 @@ def manual() -> tuple[str, ...]:
     return tuple(jax.sharding.get_abstract_mesh().manual_axes)
 
 
-def micro_batches() -> int:
-    """Micro-batches that a pipeline computes a batch in; 1 without a layout."""
+def replicas() -> tuple[str, ...]:
+    """Mesh axes that divide the batch and no weight, outermost first; none without a layout."""
     layout = _active.get()
-    return 1 if layout is None else layout.micro_batches()
+    return () if layout is None else layout.replicas()
+
+
+def pipeline() -> Pipeline:
+    """How a batch goes through the stages of a pipeline; as a whole without a layout."""
+    layout = _active.get()
+    return Pipeline() if layout is None else layout.pipeline()

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from sharding.axes import BLOCKS, here, manual
+from sharding.axes import BLOCKS, Pipeline, here, manual
 
 MeshAxes = str | tuple[str, ...]
 Rules = Mapping[str, MeshAxes]
@@ -50,7 +50,7 @@ class Placement(abc.ABC):
         A rule for `batch` that names the mesh axis of `stages` has all stages work on their share of the rows where
         there is no pipeline, as in the embedding.
         """
-        return self._parts("batch", devices) * self.micro_batches(devices) // self.stages(devices)
+        return self._parts("batch", devices) * self.pipeline(devices).micro // self.stages(devices)
 
     def sequence_divisor(self, devices: int) -> int:
         """Number of parts that a row is cut into on `devices` devices."""
@@ -60,9 +60,9 @@ class Placement(abc.ABC):
         """Number of stages of a pipeline on `devices` devices; 1: there is none."""
         return self._parts("stages", devices)
 
-    def micro_batches(self, devices: int) -> int:
-        """Micro-batches that a pipeline computes a batch in: as many as stages, the fewest that keep all at work."""
-        return self.stages(devices)
+    def pipeline(self, devices: int) -> Pipeline:
+        """How a batch goes through the stages: once, in as many micro-batches, the fewest that keep all at work."""
+        return Pipeline(self.stages(devices))
 
     def _parts(self, axis: str, devices: int) -> int:
         shape = complete_shape(self.mesh_shape(), devices)
@@ -167,9 +167,14 @@ class Layout:
         rule = _as_tuple(self.placement.activations.get(axis, ()))
         return tuple(name for name in rule if self.mesh.shape.get(name, 1) > 1 and name not in manual())
 
-    def micro_batches(self) -> int:
-        """Micro-batches that a pipeline computes a batch in."""
-        return self.placement.micro_batches(self.mesh.size)
+    def replicas(self) -> tuple[str, ...]:
+        """Mesh axes of more than one device that divide the batch and no weight, outermost first."""
+        dividing = {name for rule in self.placement.weights.values() for name in _as_tuple(rule)}
+        return tuple(name for name in self.spread("batch") if name not in dividing)
+
+    def pipeline(self) -> Pipeline:
+        """How a batch goes through the stages of a pipeline."""
+        return self.placement.pipeline(self.mesh.size)
 
     def undivided(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> list[str]:
         """Sentences on the dimensions of a weight that a rule would shard and their size does not allow."""

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
+from sharding.axes import Pipeline
 from sharding.placement import SLICE, Placement, PlacementError, Rules
 
 
@@ -85,6 +86,8 @@ class Combined(Placement):
       context: devices that share one sequence, and split weights as `fsdp` does.
       tensor: devices that share one layer's matrix products.
       micro: micro-batches that a pipeline computes a batch in, a multiple of `stage`; 0 for as many as stages.
+      repeats: times that a micro-batch goes round the stages, with a part of each one's layers at a time. More make
+        the bubble smaller, and have weights sent once a step to where they are computed.
     """
 
     slices: int = 1
@@ -95,6 +98,7 @@ class Combined(Placement):
     context: int = 1
     tensor: int = 1
     micro: int = 0
+    repeats: int = 1
 
     weights: ClassVar[Rules] = {
         "embed": ("fsdp", "context"),
@@ -120,10 +124,11 @@ class Combined(Placement):
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             size = getattr(self, field.name)
-            if field.name not in ("stage", "micro") and size != -1 and size < 1:
+            if field.name not in ("stage", "micro", "repeats") and size != -1 and size < 1:
                 raise PlacementError(f"placement.{field.name} is {size}; it is at least 1, or -1 for what remains")
-        if self.stage < 1:
-            raise PlacementError(f"placement.stage is {self.stage}; it is at least 1")
+        for name in ("stage", "repeats"):
+            if getattr(self, name) < 1:
+                raise PlacementError(f"placement.{name} is {getattr(self, name)}; it is at least 1")
         if self.micro < 0 or self.micro % self.stage:
             raise PlacementError(
                 f"placement.micro is {self.micro}; it is a multiple of placement.stage ({self.stage}), or 0 for as many"
@@ -132,14 +137,14 @@ class Combined(Placement):
     def mesh_shape(self) -> dict[str, int]:
         """What talks most lies innermost; axes of one device are left out."""
         sizes = dataclasses.asdict(self)
-        del sizes["micro"]
+        del sizes["micro"], sizes["repeats"]
         named = {SLICE: sizes.pop("slices"), **sizes}
         return {name: size for name, size in named.items() if size != 1} or {"data": 1}
 
-    def micro_batches(self, devices: int) -> int:
-        """As the field says, of a pipeline."""
-        stages = self.stages(devices)
-        return self.micro or stages if stages > 1 else 1
+    def pipeline(self, devices: int) -> Pipeline:
+        """As the fields say."""
+        return Pipeline(self.micro or self.stage, self.repeats) if self.stage > 1 else Pipeline()
+
 
 @dataclasses.dataclass(frozen=True)
 class ShardedOptimizer(Combined):

@@ -13,7 +13,7 @@ from data.targets import MaskedLM, NextToken, Targets
 from data.training import Format
 from model import encoder, encoder_decoder  # noqa: F401 - specs are found by name among those imported
 from model.masks import sees_later
-from model.pipeline import check_stages
+from model.pipeline_schedule import check_stages
 from model.spec import ModelSpec
 from sharding.placement import Placement
 from sharding.placements import DataParallel
@@ -213,7 +213,7 @@ class Experiment:
         """Raises ValueError if a batch, its rows or the layers cannot be divided on so many devices."""
         self.divided_by(self.placement.batch_divisor(devices))
         self.shared_by(self.placement.sequence_divisor(devices))
-        check_stages(self.model, self.placement.stages(devices))
+        check_stages(self.model, self.placement.stages(devices), self.placement.pipeline(devices).repeats)
 
     def divided_by(self, ways: int) -> None:
         """Raises ValueError if a micro-batch, or a batch of evaluation, cannot be split in `ways` ways."""

@@ -129,7 +129,7 @@ def as_json(opened: "OpenRun", rows: Mapping[str, Mapping[str, Any]]) -> str:
 def main(argv: list[str]) -> None:
     """Evaluates as the flags say."""
     from data.user_code import load_file
-    from experiments.restore import find_run, open_run
+    from experiments.restore import find_run, open_run, placement_of
 
     given = flags.FLAGS
     for path in given["import"].value:
@@ -138,7 +138,7 @@ def main(argv: list[str]) -> None:
     for path in given.text:
         if not Path(path).is_file():
             raise console.UsageError(f"--text={path}: there is no such file")
-    opened = open_run(run.path, log=lambda line: print(line, file=sys.stderr))
+    opened = open_run(run.path, placement_of(given.placement), lambda line: print(line, file=sys.stderr))
     rows = evaluate_texts(opened, given.text)
     if given.json:
         print(as_json(opened, rows))
@@ -149,6 +149,7 @@ def main(argv: list[str]) -> None:
 if __name__ == "__main__":
     flags.DEFINE_string("run", None, "run directory with the model", required=True)
     flags.DEFINE_multi_string("text", [], "UTF-8 text file to evaluate on instead; may be repeated")
+    flags.DEFINE_string("placement", "", "how the model lies on devices, such as FullySharded(); whole on each if not")
     flags.DEFINE_multi_string("import", [], "Python file with types of your own, that the run's config names")
     flags.DEFINE_bool("json", False, "print JSON")
     console.run(main)

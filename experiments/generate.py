@@ -111,7 +111,7 @@ def main(argv: list[str]) -> None:
         raise console.UsageError("--greedy takes the most probable token; leave out --temperature, --top_k and --top_p")
 
     from data.user_code import load_file, usage
-    from experiments.restore import find_run, open_run
+    from experiments.restore import find_run, open_run, placement_of
     from experiments.samples import sampler
 
     for path in given["import"].value:
@@ -121,7 +121,7 @@ def main(argv: list[str]) -> None:
         chosen = sampler(0 if given.greedy else given.temperature, given.top_k, given.top_p)
     prompts = [_stdin() if prompt == "-" else prompt for prompt in given.prompt]
 
-    opened = open_run(run.path, log=lambda line: print(line, file=sys.stderr))
+    opened = open_run(run.path, placement_of(given.placement), lambda line: print(line, file=sys.stderr))
     with usage("--prompt"):
         new_tokens = given.new_tokens or fitting(opened, prompts)
         continuations = continue_prompts(opened, prompts, new_tokens, chosen, given.seed)
@@ -155,5 +155,6 @@ if __name__ == "__main__":
     flags.DEFINE_bool("greedy", False, "take the most probable token each time")
     flags.DEFINE_integer("seed", 0, "of the draws")
     flags.DEFINE_bool("stats", False, "also print how fast it went")
+    flags.DEFINE_string("placement", "", "how the model lies on devices, such as FullySharded(); whole on each if not")
     flags.DEFINE_multi_string("import", [], "Python file with types of your own, that the run's config names")
     console.run(main)

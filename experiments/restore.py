@@ -8,6 +8,8 @@ from etils import epath
 
 from data.console import UsageError, nearest
 from data.prepared import Prepared
+from data.spec import override
+from data.user_code import usage
 from model.config import TransformerConfig
 from model.multi_token import MultiTokenConfig
 from model.spec import ModelSpec
@@ -95,6 +97,28 @@ def open_run(
     blueprint, layout = Blueprint(experiment.model), experiment.placement.on()
     step, weights = _newest(run, experiment, blueprint, layout, log)
     return OpenRun(run, experiment, prepared, layout, blueprint, weights, step)
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What a flag may say of a run that is opened.
+
+    Attributes:
+      placement: how its weights are to lie.
+    """
+
+    placement: Placement = DataParallel()
+
+
+def placement_of(text: str) -> Placement:
+    """The placement that a flag names, such as `TensorParallel(tensor=2)`; whole copies on all devices for none.
+
+    Raises UsageError for what is no placement, or does not fit the devices at hand.
+    """
+    with usage("--placement"):
+        placement = override(Wanted(), [f"placement={text}"] if text else []).placement
+        placement.on()
+    return placement
 
 
 def find_run(directory: epath.PathLike) -> RunDirectory:

@@ -165,7 +165,9 @@ class AttentionLayer(nnx.Module):
         if kept is None:
             seen = within_row(self.spec.mask, step)
         else:
-            k, v = written(kept, (k, v), step, self.spec.mask)
+            k, v = (
+                constrain(x, BATCH, None, KV_HEADS, HEAD_DIM) for x in written(kept, (k, v), step, self.spec.mask)
+            )
             seen = over_cache(self.spec.mask, step)
         return self._mixed(q, k, v, seen, position_weights, dropout_key), (k, v)
 

@@ -16,7 +16,7 @@ import pytest
 from data.console import UsageError
 from data.targets import PrefixLM
 from experiments import evaluate
-from experiments.restore import OpenRun, open_run
+from experiments.restore import OpenRun, open_run, placement_of
 from train.evaluation import Evaluator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,6 +69,16 @@ def test_a_batch_that_these_devices_cannot_split_gives_the_same(trained, opened:
     uneven = dataclasses.replace(opened, experiment=dataclasses.replace(opened.experiment, batch=batch))
     found = evaluate.evaluate(uneven, opened.prepared.validation)
     assert found["nats_per_token"] == pytest.approx(trained.metrics["eval/loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize("placement", ["FullySharded()", "TensorParallel(fsdp=4, tensor=2)"])
+def test_weights_in_shares_give_the_same(trained, opened: OpenRun, placement: str) -> None:
+    shared = open_run(trained.path, placement_of(placement))
+    held = shared.weights["embedding"]
+    assert held.addressable_shards[0].data.size < held.size
+    found, expected = (evaluate.evaluate(one, opened.prepared.validation) for one in (shared, opened))
+    assert found.pop("nats_per_token") == pytest.approx(expected.pop("nats_per_token"), rel=1e-5)
+    assert found["tokens"] == expected["tokens"]
 
 
 def test_files_that_are_no_text_get_a_sentence(opened: OpenRun, tmp_path) -> None:

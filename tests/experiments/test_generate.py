@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments import generate
-from experiments.restore import OpenRun, open_run
+from experiments.restore import OpenRun, open_run, placement_of
 from model.decoding import Greedy, Sample
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +42,14 @@ def test_greedy_text_is_that_of_repeated_full_passes(opened: OpenRun) -> None:
     found = generate.continue_prompts(opened, prompts, 12, Greedy())
     assert found == [greedily(opened, prompt, 12) for prompt in prompts]
     assert any(found)
+
+
+@pytest.mark.parametrize("placement", ["FullySharded()", "TensorParallel(fsdp=2, data=2, tensor=2)"])
+def test_greedy_text_is_the_same_from_weights_in_shares(trained, opened: OpenRun, placement: str) -> None:
+    prompts = ["12 green", "7", "a", "bottle", "hanging", "may", "99", "on the wall"]
+    shared = open_run(trained.path, placement_of(placement))
+    texts = [generate.continue_prompts(one, prompts, 12, Greedy()) for one in (shared, opened)]
+    assert texts[0] == texts[1] and any(texts[0])
 
 
 def test_draws_are_a_function_of_the_seed(opened: OpenRun) -> None:

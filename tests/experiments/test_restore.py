@@ -15,9 +15,9 @@ import pytest
 
 from data.console import UsageError
 from data.spec import build, describe
-from experiments.restore import open_run, restore
+from experiments.restore import open_run, placement_of, restore
 from model.transformer import TransformerConfig
-from sharding.placements import FullySharded
+from sharding.placements import DataParallel, FullySharded, TensorParallel
 from train.checkpoint import Checkpoints
 from train.digest import digest
 from train.evaluation import Evaluator
@@ -209,3 +209,21 @@ def test_weights_of_format_2_are_read(trained, copy) -> None:
     opened = open_run(copy)
     assert opened.step == 4
     jax.tree.map(np.testing.assert_array_equal, opened.weights, open_run(trained.path).weights)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Sideways()", "--placement: placement: there is no type 'Sideways'"),
+        ("TensorParallel(tensor=3)", "--placement: mesh .* does not fit 8 devices"),
+        ("FullySharded(", "--placement: placement: cannot read"),
+    ],
+)
+def test_placements_that_cannot_be_get_a_sentence(text: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        placement_of(text)
+
+
+def test_placement_of_a_flag() -> None:
+    assert placement_of("") == DataParallel()
+    assert placement_of("TensorParallel(data=2, tensor=4)") == TensorParallel(data=2, tensor=4)

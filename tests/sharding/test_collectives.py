@@ -3,18 +3,24 @@
 A new placement is a row of `IMPLIED`.
 """
 
+import dataclasses
 import functools
 import importlib.util
+import math
+import re
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
+from jax.experimental import topologies
 from jax.sharding import Mesh
 
-from model import transformer
+from model import decoding, transformer
 from model.attention import Attention
 from model.feedforward import GatedMLP
 from model.masks import Causal, Segments
@@ -40,7 +46,8 @@ MODEL = TransformerConfig(
     layers=2, embed=EMBED, vocab=96, precision=Precision(compute="float32"), tie_embeddings=False,
     attention=Attention(4, mask=Causal() & Segments()), feedforward=GatedMLP(64),
 )  # fmt: skip
-LARGEST = 96 * EMBED
+# Hidden weights of both layers, which lie together.
+LARGEST = 2 * EMBED * 64
 BLUEPRINT = Blueprint(MODEL)
 
 # Gradients are summed where the batch is divided, and so are loss and metrics.
@@ -61,20 +68,20 @@ IMPLIED: dict[str, tuple[Placement, dict[str, tuple[str, ...]]]] = {
     "optimizer": (ShardedOptimizer(), {"data": GATHERED}),
     "optimizer over slices": (ShardedOptimizer(slices=2, data=1, fsdp=4), {"slice": GATHERED, "fsdp": GATHERED}),
 }  # fmt: skip
-LONG = ("replicas", "tensor", "slices", "optimizer over slices")
+LONG = ("replicas", "tensor", "combined", "slices", "optimizer over slices")
 
 
-def compiled(placement: Placement) -> tuple[str, Layout]:
-    """The text of a step, without loops."""
-    layout = placement.on()
-    optimizer = AdamW().transform(optax.constant_schedule(0.1), BLUEPRINT.table)
+def compiled(placement: Placement, blueprint: Blueprint = BLUEPRINT, **on: Any) -> tuple[str, Layout]:
+    """The text of a step of `placement.on(**on)`."""
+    layout = placement.on(**on)
+    optimizer = AdamW().transform(optax.constant_schedule(0.1), blueprint.table)
     kinds = {"inputs": jnp.int32, "targets": jnp.int32, "weights": jnp.float32, "segment_ids": jnp.int32}
     batch = {
         key: jax.ShapeDtypeStruct((ROWS, SEQUENCE), kind, sharding=layout.batch) for key, kind in kinds.items()
     }
-    step = make_step(BLUEPRINT, CausalLM(1e-2), optimizer, optax.constant_schedule(0.1), seed=0)
-    program = compile_step(step, abstract_state(BLUEPRINT, optimizer, layout), batch, layout, QUICK)
-    return program.as_text(), layout
+    step = make_step(blueprint, CausalLM(1e-2), optimizer, optax.constant_schedule(0.1), seed=0)
+    state, options = abstract_state(blueprint, optimizer, layout), QUICK if layout.platform == "cpu" else None
+    return compile_step(step, state, batch, layout, options).as_text(), layout
 
 
 def what(size: int, layout: Layout) -> str:
@@ -124,6 +131,42 @@ def test_between_slices_go_shares_of_gradients() -> None:
     rest = BLUEPRINT.count() - 96 * EMBED - 5 * EMBED
     assert sum(one.size for one in across if one.size > 1) == rest // 4 + whole
     assert len([one for one in across if one.size == 1]) <= 6
+
+
+def test_decoding_leaves_the_cache_where_it_lies() -> None:
+    """Each branch of a layer sends its sum, of two prompts of 32 or of a token of each; the best of each half of the
+    vocabulary are compared, and the tokens made are gathered once."""
+    layout, new = TensorParallel(data=4, fsdp=1, tensor=2).on(), 8
+    weights = jax.tree.map(
+        lambda leaf, place: jax.device_put(np.zeros(leaf.shape, leaf.dtype), place),
+        BLUEPRINT.shapes, BLUEPRINT.shardings(layout),
+    )  # fmt: skip
+    prompts, lengths = jnp.zeros((8, 32), jnp.int32), jnp.full(8, 5, jnp.int32)
+    parts = nnx.split(BLUEPRINT.model(weights))
+    with active(layout):
+        lowered = decoding._generate.lower(*parts, prompts, lengths, (), jax.random.key(0), decoding.Greedy(), new)
+        found = read.collectives(lowered.compile(QUICK).as_text(), layout.mesh)
+    assert {one.size for one in found if one.kind == "all-reduce"} == {2 * 32 * EMBED, 2 * EMBED}
+    assert {(one.kind, one.size) for one in found if one.kind != "all-reduce"} == {
+        ("all-gather", 2 * 2), ("all-gather", 8 * new),
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_between_slices_of_tpus_go_shares_of_gradients() -> None:
+    """There the data-centre network has instructions of its own: send and recv."""
+    try:
+        devices = topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2", num_slices=2).devices
+    except Exception as error:  # noqa: BLE001 - without libtpu the reason comes in several types
+        pytest.skip(f"libtpu gives no topology here: {error}")
+    model = dataclasses.replace(MODEL, embed=256, vocab=512, attention=Attention(2), feedforward=GatedMLP(512))
+    text, layout = compiled(Combined(slices=2), Blueprint(model), devices=devices)
+    assert dict(layout.mesh.shape) == {"slice": 2, "fsdp": 4}
+    assert not [one for one in read.collectives(text, layout.mesh) if "slice" in one.axes]
+    sizes = [math.prod(map(int, dims.split(","))) for dims in re.findall(r" = \(\w+\[([\d,]+)\].* send\(", text)]
+    # A fourth of the embedding is the largest of a device's gradients, and the smallest of its activations is larger.
+    assert max(sizes) == 512 * 256 // 4 < ROWS * SEQUENCE * 256 // 8
+    print(f"{len(sizes)} sent between slices, of up to {max(sizes)} numbers")
 
 
 def test_gather_of_activations_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,17 +7,23 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import orbax.checkpoint as ocp
 import pytest
 from etils import epath
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from model.attention import Attention
+from model.feedforward import GatedMLP
+from model.transformer import TransformerConfig
+from sharding.placements import DataParallel, FullySharded, ShardedOptimizer, TensorParallel
 from train.checkpoint import Checkpoints
 from train.detours import Detours, Incident
 from train.digest import digest
+from train.optimizers import AdamW
 from train.retention import Keep
 from train.safety import Safety
-from train.state import TrainState
+from train.state import Blueprint, TrainState, abstract_state
 
 
 def mesh(rows: int, columns: int) -> Mesh:
@@ -67,6 +73,29 @@ def test_a_state_comes_back_on_another_mesh(tmp_path: Path, shape: tuple[int, in
     assert after is not None
     equal(after, before)
     assert after.weights["w"].sharding == wanted.weights["w"].sharding
+
+
+def test_a_state_goes_from_placement_to_placement(tmp_path: Path) -> None:
+    """Weights and moments, bit for bit, each time in the shares of the next placement."""
+    blueprint = Blueprint(TransformerConfig(1, 16, 24, Attention(4, kv_heads=2), GatedMLP(32), tie_embeddings=False))
+    optimizer = AdamW().transform(optax.constant_schedule(0.1), blueprint.table)
+    placements = [
+        DataParallel(), FullySharded(), TensorParallel(data=2, fsdp=2, tensor=2), ShardedOptimizer(),
+        ShardedOptimizer(slices=2, fsdp=2, tensor=2), DataParallel(),
+    ]  # fmt: skip
+    kinds = [abstract_state(blueprint, optimizer, placement.on()) for placement in placements]
+    rng = np.random.default_rng(0)
+    drawn = jax.tree.map(lambda leaf: (rng.normal(size=leaf.shape) * 9).astype(leaf.dtype), kinds[0])
+    now = jax.device_put(drawn, jax.tree.map(lambda leaf: leaf.sharding, kinds[0]))
+    for number, kind in enumerate(kinds[1:]):
+        saved(tmp_path / str(number), now)
+        now = checkpoints(tmp_path / str(number)).restore(kind)
+        assert now is not None
+        equal(now, drawn)
+        assert all(
+            leaf.sharding.is_equivalent_to(wanted.sharding, leaf.ndim)
+            for leaf, wanted in zip(jax.tree.leaves(now), jax.tree.leaves(kind), strict=True)
+        )
 
 
 @pytest.mark.parametrize(("stored", "wanted"), [(jnp.float32, jnp.bfloat16), (jnp.bfloat16, jnp.float32)])

@@ -43,8 +43,8 @@ def planned(
     if estimated.state > request.topology.usable_bytes:
         # The compiler would say so too, after minutes.
         raise UsageError(
-            f"weights and optimizer take {estimated.state / 2**30:.1f} GiB of a device of {request.topology}, which has "
-            f"{request.topology.usable_bytes / 2**30:.2f}; {remedy(experiment, request.topology, traces)}"
+            f"weights and optimizer take {estimated.state / 2**30:.1f} GiB of a device of {request.topology}, which "
+            f"has {request.topology.usable_bytes / 2**30:.2f}; {remedy(experiment, request.topology, traces)}"
         )
     say(f"compiling {request.config} for {request.topology} ...")
     program, occupancy, effort = step.compile()

@@ -29,7 +29,7 @@ def planned(
     """
     step = Step(experiment, request.topology)
     traces = Traces()
-    estimated = estimate(experiment, step.programs, step.layout, traces)
+    estimated = estimate(experiment, step.programs.abstract, step.layout, traces)
     options = compiler_options(step.layout.device_kind) or {}
     batch = experiment.batch
     work = Work(

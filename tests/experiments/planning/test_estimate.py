@@ -22,7 +22,7 @@ def of(name: str, topology: str, *changes: str) -> Estimate:
         pytest.skip(str(error))
     _, experiment = load_experiment(name, changes)
     layout = experiment.placement.on(devices)
-    return estimate(experiment, Programs.of(experiment, layout), layout)
+    return estimate(experiment, Programs.of(experiment, layout).abstract, layout)
 
 
 def rows(number: int) -> tuple[str, str]:
@@ -57,7 +57,7 @@ def test_agrees_with_the_compiler_for_other_policies(case: tuple[str, ...]) -> N
 def small(config: str, *changes: str) -> tuple[Any, Estimate]:
     _, experiment = load_experiment(config, changes)
     layout = experiment.placement.on()
-    return experiment, estimate(experiment, Programs.of(experiment, layout), layout)
+    return experiment, estimate(experiment, Programs.of(experiment, layout).abstract, layout)
 
 
 # The small decoder's weights: two tables, and in each of 4 layers queries and outputs of 4 heads of 128, keys and values
@@ -102,9 +102,9 @@ def test_a_trace_serves_other_meshes_and_batches(config: str) -> None:
     for changes in ((), ("batch.accumulate=2",), ("placement=Combined(fsdp=2,tensor=2,data=2)",)):
         _, experiment = load_experiment(config, changes)
         layout = experiment.placement.on()
-        programs = Programs.of(experiment, layout)
-        alone = estimate(experiment, programs, layout)
-        assert estimate(experiment, programs, layout, traces).peak == pytest.approx(alone.peak, rel=1e-3)
+        state = Programs.of(experiment, layout).abstract
+        alone = estimate(experiment, state, layout)
+        assert estimate(experiment, state, layout, traces).peak == pytest.approx(alone.peak, rel=1e-3)
         found.append(alone)
     assert found[2].activations == 2 * found[0].activations
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("topology_there")
          "batch.batch is 100, which v5e:2x4 divides in 8 ways and batch.accumulate in 5; "
          "the nearest that works is --set batch.batch=120"),
         (("batch.evaluation=12",), "v5e:2x4", "the nearest that works is --set batch.evaluation=16"),
-        (("placement=Combined(fsdp=3)",), "v5e:2x2", "mesh fsdp 3 does not fit 4 devices"),
+        (("placement=Combined(fsdp=8)",), "v5e:2x2", "mesh fsdp 8 does not fit 4 devices"),
     ],
 )  # fmt: skip
 def test_one_sentence_with_the_nearest(config: str, changes: tuple[str, ...], topology: str, said: str) -> None:

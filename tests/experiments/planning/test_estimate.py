@@ -60,8 +60,8 @@ def small(config: str, *changes: str) -> tuple[Any, Estimate]:
     return experiment, estimate(experiment, Programs.of(experiment, layout).abstract, layout)
 
 
-# The small decoder's weights: two tables, and in each of 4 layers queries and outputs of 4 heads of 128, keys and values
-# of 2, a gated feed-forward layer of 1536, and two scales; a scale at the end.
+# The small decoder: two tables; in each of 4 layers queries and output of 4 heads of 128, keys and values of 2, a gated
+# feed-forward layer of 1536, and two scales; a scale at the end.
 EMBED, VOCAB, LAYERS = 512, 8192, 4
 NORMS = (2 * LAYERS + 1) * EMBED
 WEIGHTS = 2 * VOCAB * EMBED + LAYERS * (EMBED * 128 * (4 + 2 + 2 + 4) + 3 * EMBED * 1536) + NORMS

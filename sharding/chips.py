@@ -54,7 +54,8 @@ class Chip:
         return 2 * self.torus
 
 
-# Clocks: the cycles that the compiler writes for large matrix products then come out near the peak, and never over.
+# Clocks: with what matrix units do in a cycle they make the peak, and the cycles that the compiler estimates for large
+# products come out somewhat below it (tests/sharding/program/test_cost.py).
 # Links: documented is the sum of all links both ways (v5e 400 GB/s, v5p and tpu7x 1200, v6e 800; v4 2400 Gb/s, six
 # ways at 50 GB/s); nine tenths of a link's share, as measured figures have it ("How to Scale Your Model", chapter 2).
 # PCIe: the same chapter. DCN: v5e's is of a pod of 256, 6.4 Tb/s; v4's is not documented, and taken to be v5p's.

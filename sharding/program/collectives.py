@@ -38,6 +38,7 @@ class Exchange:
       seconds: on the links.
       lane: collectives of the same lane wait for each other.
       between_slices: whether it goes over the data-centre network.
+      scattered: whether it is a sum of which each device keeps a part, in one operation.
     """
 
     kind: Kind
@@ -48,6 +49,7 @@ class Exchange:
     seconds: float
     lane: str
     between_slices: bool = False
+    scattered: bool = False
 
 
 def kind_of(opcode: str) -> Kind | None:
@@ -89,7 +91,10 @@ class Network:
                 payload = max(payload - taken, taken)
         text = groups.written(instruction.attributes)
         axes, size = self._span(text)
-        return self._priced(kind, axes, size, payload, text or "all")
+        priced = self._priced(kind, axes, size, payload, text or "all")
+        # Fused with the slice that follows; the backend emits that as one operation, a reduce-scatter in all but name.
+        scattered = kind is Kind.ALL_REDUCE and where.name.startswith("all-reduce-scatter")
+        return dataclasses.replace(priced, scattered=scattered)
 
     def sparse_core(self, instruction: Instruction, body: Computation) -> Exchange | None:
         """What a collective sends that the SparseCore does: an opaque call, told by its name and its shapes alone."""

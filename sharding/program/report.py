@@ -33,6 +33,8 @@ class Collective:
       sent_bytes: that a device must send.
       seconds: on the links, waited for or not.
       between_slices: whether a group has devices of several slices.
+      scattered: of an all-reduce, how many times the compiler fused it with a slice of its result; it counts as a whole
+        sum, and as a reduce-scatter would send half.
     """
 
     kind: Kind
@@ -44,6 +46,7 @@ class Collective:
     sent_bytes: float
     seconds: float
     between_slices: bool = False
+    scattered: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,11 +175,13 @@ class ProgramCost:
             ),
         ]  # fmt: skip
         for found in self.collectives:
+            scattered = f", {found.scattered:g} scattered" if found.scattered else ""
             axes = f"groups of {found.size}" if found.axes is None else " x ".join(found.axes) or "no axis"
             rows.append(
                 f"{found.kind.value} over {axes}{' between slices' if found.between_slices else ''}: "
-                f"{found.count:g} times ({found.asynchronous:g} asynchronous), {found.payload_bytes * gb:.3f} GB, "
-                f"{found.sent_bytes * gb:.3f} GB sent, {found.seconds * ms:.2f} ms on the links"
+                f"{found.count:g} times ({found.asynchronous:g} asynchronous{scattered}), "
+                f"{found.payload_bytes * gb:.3f} GB, {found.sent_bytes * gb:.3f} GB sent, "
+                f"{found.seconds * ms:.2f} ms on the links"
             )
         return rows + [f"note: {warning}" for warning in self.warnings]
 

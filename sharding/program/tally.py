@@ -59,6 +59,7 @@ class Tally:
                 sent_bytes=sum(each.sent_bytes * runs.total() for each, runs in group),
                 seconds=sum(each.seconds * runs.total() for each, runs in group),
                 between_slices=between,
+                scattered=float(sum(runs.total() for each, runs in group if each.scattered)),
             )
             for (kind, axes, size, between), group in found.items()
         ]  # fmt: skip

@@ -135,9 +135,9 @@ class _Run:
         """An asynchronous call: of collectives, of one that the SparseCore does, or of a copy."""
         body = self._module.called(start, "calls")
         inside = self._prices.held(body).collectives
-        for where, each in inside:
-            self._pending[start.name] = self._send(self._player.network.exchange(where, each), True)
         if inside:
+            begun = [self._send(self._player.network.exchange(where, each), True) for where, each in inside]
+            self._pending[start.name] = max(begun, key=lambda transfer: transfer.end)
             return
         exchange = self._player.network.sparse_core(start, body)
         if exchange is None:

@@ -40,3 +40,12 @@ def test_figures_are_in_the_units_they_say(chip: Chip) -> None:
     assert chip.hbm_bandwidth > chip.links * chip.link_bandwidth > chip.pcie_bandwidth > chip.dcn_bandwidth
     # FLOPs that a byte must be worth for the arithmetic to be the bottleneck: a few hundred, by every maker's design.
     assert 150 < chip.peak_flops / chip.hbm_bandwidth < 600
+
+
+@pytest.mark.parametrize(
+    # In a cycle as the compiler counts them: matrix units, and rows (and columns) of multiply-adds of each.
+    ("name", "units", "rows"), [("v4", 8, 128), ("v5e", 4, 128), ("v5p", 8, 128), ("v6e", 4, 256), ("tpu7x", 4, 256)]
+)  # fmt: skip
+def test_clocks_times_what_a_cycle_does_are_the_peak(name: str, units: int, rows: int) -> None:
+    chip = chip_for(name)
+    assert chip.clock * units * rows * rows * 2 == pytest.approx(chip.peak_flops, rel=0.003)

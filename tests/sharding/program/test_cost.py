@@ -110,6 +110,23 @@ def test_layers_over_a_tpu_mesh() -> None:
     assert cost.cycles > cost.matmul_flops / V5E.peak_flops * V5E.clock
 
 
+def test_scattered_sums_on_a_tpu() -> None:
+    """The TPU compiler writes a reduce-scatter as a sum fused with a slice: it counts as the sum, and is told."""
+    mesh = tpu_mesh("v5e:2x2", (4,), ("data",))
+    spec, rows, columns = PartitionSpec("data"), 2048, 1024
+    x = jax.ShapeDtypeStruct((4 * rows, columns), jnp.bfloat16, sharding=NamedSharding(mesh, spec))
+
+    def body(x: jax.Array) -> jax.Array:
+        return lax.psum_scatter(x * 2, "data", tiled=True)
+
+    program = jax.jit(jax.shard_map(body, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)).lower(x)
+    (found,) = cost_of(program.compile(), V5E, mesh).collectives
+    assert found.payload_bytes == 2 * rows * columns
+    assert (found.kind, found.scattered, found.sent_bytes / found.payload_bytes) in (
+        (Kind.ALL_REDUCE, 1, 2 * 3 / 4), (Kind.REDUCE_SCATTER, 0, 3 / 4),
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("topology", ["v5e:2x2", "v6e:2x2"])
 def test_batched_products_and_plain_arithmetic_on_a_tpu(topology: str) -> None:
     """The TPU compiler writes batches as windows; FLOPs stay what they are. A sum reads two arrays and writes one."""
@@ -124,6 +141,18 @@ def test_batched_products_and_plain_arithmetic_on_a_tpu(topology: str) -> None:
     added = cost_of(jax.jit(jnp.add).lower(large, large).compile(), chip_for(topology), mesh)
     assert added.hbm_bytes == 3 * 4 * 8192 * 4096 and added.matmul_flops == 0
     assert added.seconds.total == added.seconds.elementwise >= added.roofline.hbm
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("topology", ["v4:2x2x1", "v5e:2x2", "v5p:2x2x1", "v6e:2x2", "tpu7x:2x2x1"])
+def test_large_products_come_near_the_peak(topology: str) -> None:
+    """By the compiler's own estimate, in cycles of the chip's clock."""
+    chip, n = chip_for(topology), 4096
+    devices = topologies.get_topology_desc(platform="tpu", topology_name=topology, **chip.topology_options).devices
+    here = NamedSharding(Mesh(np.array(devices), ("data",)), PartitionSpec())
+    x = jax.ShapeDtypeStruct((n, n), jnp.bfloat16, sharding=here)
+    cost = cost_of(jax.jit(jnp.dot).lower(x, x).compile(), chip)
+    assert 0.7 < 2 * n**3 / chip.peak_flops / (cost.cycles / chip.clock) < 1
 
 
 def other_way() -> types.ModuleType:

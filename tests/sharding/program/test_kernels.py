@@ -1,7 +1,14 @@
 """FLOPs of Pallas kernels: stated, or those of attention by its shapes."""
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
+from jax.experimental import pallas, topologies
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from sharding.chips import chip_for
+from sharding.program.cost import cost_of
 from sharding.program.kernels import kernel_flops
 from sharding.program.text import parse
 
@@ -48,3 +55,27 @@ def test_causal_attention(name: str, products: int) -> None:
 def test_one_kernel_for_all_gradients() -> None:
     metadata = ', frontend_attributes={kernel_metadata={\n"x":"{\\"use_fused_bwd_kernel\\": true}"\n}}'
     assert flops("splash_mha_dkv_no_residuals", metadata) == 5 * PRODUCT / 2
+
+
+def test_a_compiled_kernel_is_found() -> None:
+    try:
+        devices = topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2").devices
+    except Exception as error:  # noqa: BLE001 - without libtpu the reason comes in several types
+        pytest.skip(f"libtpu gives no topology here: {error}")
+    mesh = Mesh(np.array(devices), ("data",))
+    x = jax.ShapeDtypeStruct((1024, 1024), jnp.float32, sharding=NamedSharding(mesh, PartitionSpec("data")))
+    estimate = pallas.CostEstimate(flops=123_456, bytes_accessed=2 << 20, transcendentals=0)
+    block = pallas.BlockSpec((128, 1024), lambda i: (i, 0))
+
+    def doubled(source: jax.Array, result: jax.Array) -> None:
+        result[...] = source[...] * 2
+
+    call = pallas.pallas_call(
+        doubled, jax.ShapeDtypeStruct((256, 1024), jnp.float32), grid=(2,), in_specs=[block], out_specs=block,
+        cost_estimate=estimate,
+    )  # fmt: skip
+    spec = PartitionSpec("data")
+    program = jax.jit(jax.shard_map(call, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)).lower(x).compile()
+    cost = cost_of(program, chip_for("v5e"), mesh)
+    assert cost.kernel_flops == 123_456 and cost.hbm_bytes == 2 * 4 * 256 * 1024
+    assert cost.seconds.total == cost.seconds.kernels

@@ -9,7 +9,7 @@ from sharding.chips import chip_for
 from sharding.program.report import Collective, Kind, Loop, ProgramCost, Roofline, Seconds
 
 GATHER = Collective(Kind.ALL_GATHER, ("fsdp", "tensor"), 8, 3.0, 2.0, 8e9, 7e9, 0.04)
-SUM = Collective(Kind.ALL_REDUCE, ("slice",), 2, 1.0, 0.0, 1e9, 1e9, 0.3, between_slices=True)
+SUM = Collective(Kind.ALL_REDUCE, ("slice",), 2, 1.0, 0.0, 1e9, 1e9, 0.3, True, 1.0)
 UNKNOWN = Collective(Kind.PERMUTE, None, 2, 1.0, 1.0, 1e6, 1e6, 0.001)
 COST = ProgramCost(
     chip=chip_for("v5p"), devices=16, matmul_flops=4e13, kernel_flops=1e13, hbm_bytes=2e11, cycles=1e9,
@@ -40,6 +40,7 @@ def test_json_holds_all_of_it() -> None:
     assert told["collectives"][0] == {
         "kind": "all-gather", "axes": ["fsdp", "tensor"], "size": 8, "count": 3, "asynchronous": 2,
         "payload_bytes": 8e9, "sent_bytes": 7e9, "seconds": 0.04, "between_slices": False,
+        "scattered": 0.0,
     }  # fmt: skip
     assert told["loops"][0]["trips"] == 32 and told["warnings"] == ["something was assumed"]
 
@@ -51,7 +52,7 @@ def test_lines() -> None:
         "time, ms: matmul 250.00, kernels 50.00, exposed collectives 125.00",
         "all-gather over fsdp x tensor: 3 times (2 asynchronous), 8.000 GB, 7.000 GB sent, 40.00 ms on the links",
         "all-reduce over slice between slices: "
-        "1 times (0 asynchronous), 1.000 GB, 1.000 GB sent, 300.00 ms on the links",
+        "1 times (0 asynchronous, 1 scattered), 1.000 GB, 1.000 GB sent, 300.00 ms on the links",
         "collective-permute over groups of 2: 1 times (1 asynchronous), 0.001 GB, 0.001 GB sent, 1.00 ms on the links",
         "note: something was assumed",
     ]

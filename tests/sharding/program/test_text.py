@@ -33,7 +33,7 @@ ENTRY %main.4 (x: f32[2]) -> f32[2] {
   %kernel.2 = (f32[8,128]{1,0:T(8,128)}, /*index=1*/bf16[4]{0:T(256)(128)(2,1)}) custom-call(%x, %c), custom_call_target="tpu_custom_call", frontend_attributes={kernel_metadata={
 "xprof_metadata":"{\\"block_q\\": 512}"
 }}, backend_config={"custom_call_config":{"body":"abc=="},"estimated_cycles":"77","n":-3}
-  %all.1 = f32[2]{0} all-reduce(f32[2]{0} %x), replica_groups=[1,16]<=[16], to_apply=%sum, channel_id=1
+  %all.1 = f32[2]{0} all-reduce(f32[2]{0:T(128)S(1)} %x), replica_groups=[1,16]<=[16], to_apply=%sum, channel_id=1
   %if = f32[2]{0} conditional(%c, %x), branch_computations={%sum, %double.body}
   ROOT %out = f32[2]{0} add(%x, %all.1)
 }

@@ -14,7 +14,7 @@ from model.cache import mark, slot_of, write
 from model.feedforward import shifted
 from model.fused import kernel_for
 from model.kernels import Dropout, Kernel, Scores, Visibility
-from model.layers import linear
+from model.layers import by_itself, into_heads, out_of_heads
 from model.masks import Causal, Mask, Places
 from model.mixing import Kept, Mixing, Step
 from model.observation import Attended, observe
@@ -158,7 +158,7 @@ class AttentionLayer(nnx.Module):
 
         Returns the output and the keys and values: of the row, or of the whole cache.
         """
-        q = self._placed(self._heads(x, self.query, self.query_bias, HEADS), self.query_norm, step, "query")
+        q = self._queries(x, step)
         k = self._placed(self._heads(x, self.key, self.key_bias, KV_HEADS), self.key_norm, step, "key")
         v = named(self._heads(x, self.value, self.value_bias, KV_HEADS), "value")
         if kept is None:
@@ -169,9 +169,18 @@ class AttentionLayer(nnx.Module):
         return self._mixed(q, k, v, seen, position_weights, dropout_key), (k, v)
 
     def _heads(self, x: Array, weight: nnx.Param, bias: nnx.Param | None, axis: str) -> Array:
-        weight = weight[...]
-        flat = linear(x, weight.reshape(weight.shape[0], -1), quantised=self.quantised)
-        return constrain(shifted(flat.reshape(*x.shape[:2], *weight.shape[1:]), bias), BATCH, SEQ, axis, HEAD_DIM)
+        heads = into_heads(x, weight[...], self.quantised)
+        return constrain(shifted(heads, bias), BATCH, SEQ, axis, HEAD_DIM)
+
+    def _queries(self, x: Array, step: Step) -> Array:
+        """Queries in their places: scaled, if the kernel would begin with that."""
+        heads = self._heads(x, self.query, self.query_bias, HEADS)
+        heads = heads if self.query_norm is None else self.query_norm(heads)
+        heads = self.spec.positions.at_heads(heads, step.position)
+        observe("query", heads)
+        # Together with the rotation, and kept for the backward pass, the scaling needs no pass over memory of its own.
+        heads = heads * self.scale if kernel_of(self.spec.kernel).scales_first else heads
+        return checkpoint_name(heads, "query")
 
     def _placed(self, heads: Array, norm: nnx.Module | None, step: Step, name: str) -> Array:
         heads = heads if norm is None else norm(heads)
@@ -183,16 +192,15 @@ class AttentionLayer(nnx.Module):
         spec = self.spec
         bias = spec.positions.at_logits(position_weights, spec.heads, seen.query.index, seen.key.index)
         sinks = None if self.sinks is None else self.sinks[...]
-        scores = Scores(self.scale, bias, spec.softcap, sinks)
+        kernel = kernel_of(spec.kernel)
+        scores = Scores(1.0 if kernel.scales_first else self.scale, bias, spec.softcap, sinks)
         dropout = None if key is None or not self.dropout else Dropout(self.dropout, key)
         observe("scores", Attended(q, k, seen, scores))
-        mixed = kernel_of(spec.kernel).attend(q, k, v, seen, scores, dropout)
-        mixed = checkpoint_name(constrain(mixed, BATCH, SEQ, HEADS, HEAD_DIM), "attention")
-        output = self.output[...]
-        mixed = linear(
-            mixed.reshape(*mixed.shape[:2], -1), output.reshape(-1, output.shape[-1]), quantised=self.quantised
-        )
-        return shifted(mixed, self.output_bias)
+        mixed = kernel.attend(q, k, v, seen, scores, dropout)
+        mixed = constrain(mixed, BATCH, SEQ, HEADS, HEAD_DIM)
+        mixed = by_itself(mixed if kernel.names_output else checkpoint_name(mixed, "attention"))
+        mixed = shifted(out_of_heads(mixed, self.output[...], self.quantised), self.output_bias)
+        return checkpoint_name(mixed, "mixed")
 
 
 def named(x: Float[Array, "*shape"], name: str) -> Float[Array, "*shape"]:

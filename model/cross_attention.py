@@ -12,7 +12,7 @@ from model.masks import Mask, Places, Segments
 from model.mixing import Kept, Step
 from model.parameters import Sizes
 from model.positions import NoPositions, Positions
-from sharding.axes import HEADS, KV_HEADS
+from sharding.axes import KV_HEADS
 
 # Segments of rows that say nothing of them: real tokens are of one document, padding is of none.
 _REAL = 1
@@ -47,7 +47,7 @@ class CrossAttentionLayer(AttentionLayer):
         dropout_key: Array | None = None,
     ) -> tuple[Float[Array, "batch seq embed"], Kept]:
         """Attends over the encoder's output, or over the keys and values that were made of it before."""
-        q = self._placed(self._heads(x, self.query, self.query_bias, HEADS), self.query_norm, step, "query")
+        q = self._queries(x, step)
         k, v, segment = self._read(step) if kept is None else kept
         own = step.segment if step.segment is not None else jnp.full(step.position.shape, _REAL, jnp.int32)
         seen = Visibility(

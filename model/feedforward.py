@@ -8,9 +8,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
-from model.layers import gelu, linear
+from model.layers import by_itself, gelu, linear
 from model.parameters import Sizes, filled, normal
 from model.quantised import QuantisedProduct
 from sharding.axes import BATCH, EMBED, SEQ, constrain
@@ -167,8 +168,8 @@ class MLPLayer(FeedForwardLayer):
 
     def through(self, x: Float[Array, "*tokens embed"], products: Products) -> Float[Array, "*tokens embed"]:
         """The formula, by the products of an expert or of all tokens."""
-        hidden = ACTIVATIONS[self.spec.activation](products.inwards(x, self.up, self.up_bias))
-        return products.outwards(hidden, self.down, self.down_bias)
+        up = by_itself(checkpoint_name(products.inwards(x, self.up, self.up_bias), "up"))
+        return products.outwards(by_itself(ACTIVATIONS[self.spec.activation](up)), self.down, self.down_bias)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,9 +247,10 @@ class GatedMLPLayer(FeedForwardLayer):
 
     def through(self, x: Float[Array, "*tokens embed"], products: Products) -> Float[Array, "*tokens embed"]:
         """The formula, by the products of an expert or of all tokens."""
-        gate = products.inwards(x, self.gate, self.gate_bias)
-        up = products.inwards(x, self.up, self.up_bias)
-        return products.outwards(self.spec.gated(gate, up), self.down, self.down_bias)
+        gate = checkpoint_name(products.inwards(x, self.gate, self.gate_bias), "gate")
+        up = checkpoint_name(products.inwards(x, self.up, self.up_bias), "up")
+        gate, up = by_itself((gate, up))
+        return products.outwards(by_itself(self.spec.gated(gate, up)), self.down, self.down_bias)
 
 
 def shifted(x: Float[Array, "*shape"], bias: nnx.Param | None) -> Float[Array, "*shape"]:

@@ -59,7 +59,7 @@ def mask_arguments(mask: Mask) -> dict[str, Any] | None:
 
 
 # What attention is computed with where nothing else is asked for.
-KERNELS: dict[str, Kernel] = {"cpu": Recomputed(), "gpu": Fused(), "tpu": Splash()}
+KERNELS: dict[str, Kernel] = {"cpu": Recomputed(), "gpu": Fused(), "tpu": Splash(fused_backward=True)}
 
 
 def kernel_for(name: str) -> Kernel:

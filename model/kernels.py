@@ -5,7 +5,7 @@ For accelerators there are `model/splash.py` and `model/fused.py`, for CPUs `mod
 
 import abc
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -68,7 +68,15 @@ class Dropout(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Kernel(abc.ABC):
-    """One way to compute attention."""
+    """One way to compute attention.
+
+    Attributes:
+      scales_first: it multiplies queries by the scale before all else, which may as well be done where they are made.
+      names_output: it gives its output a name for rematerialisation itself.
+    """
+
+    scales_first: ClassVar[bool] = False
+    names_output: ClassVar[bool] = False
 
     @abc.abstractmethod
     def attend(

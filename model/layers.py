@@ -1,5 +1,7 @@
 """The few functions in which almost all time is spent, each written for the platform it is traced for."""
 
+from typing import TypeVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -30,6 +32,30 @@ def linear(
         return jnp.einsum("...i,io->...o", x, weight, preferred_element_type=result)
     flat = cpu_layers.matmul(x.reshape(-1, x.shape[-1]), weight)
     return flat.reshape(*x.shape[:-1], weight.shape[-1])
+
+
+def into_heads(
+    x: Float[Array, "batch seq embed"],
+    weight: Float[Array, "embed heads head_dim"],
+    quantised: QuantisedProduct | None = None,
+) -> Float[Array, "batch seq heads head_dim"]:
+    """`linear` from the stream to heads."""
+    if platform() == "tpu" and quantised is None:
+        # As one product of three axes XLA lays heads out as attention wants them, and copies nothing.
+        return jnp.einsum("bse,ehd->bshd", x, weight.astype(x.dtype))
+    flat = linear(x, weight.reshape(weight.shape[0], -1), quantised=quantised)
+    return flat.reshape(*x.shape[:2], *weight.shape[1:])
+
+
+def out_of_heads(
+    x: Float[Array, "batch seq heads head_dim"],
+    weight: Float[Array, "heads head_dim embed"],
+    quantised: QuantisedProduct | None = None,
+) -> Float[Array, "batch seq embed"]:
+    """`linear` from heads to the stream."""
+    if platform() == "tpu" and quantised is None:
+        return jnp.einsum("bshd,hde->bse", x, weight.astype(x.dtype))
+    return linear(x.reshape(*x.shape[:2], -1), weight.reshape(-1, weight.shape[-1]), quantised=quantised)
 
 
 def embedding(table: Float[Array, "vocab embed"], tokens: Int[Array, "*batch"]) -> Float[Array, "*batch embed"]:
@@ -63,6 +89,18 @@ def layer_norm(
     wide = wide - jnp.mean(wide, axis=-1, keepdims=True)
     wide = wide * jax.lax.rsqrt(jnp.mean(jnp.square(wide), axis=-1, keepdims=True) + eps)
     return (wide * scale.astype(jnp.float32)).astype(x.dtype)
+
+
+Arrays = TypeVar("Arrays")
+
+
+def by_itself(x: Arrays) -> Arrays:
+    """x, which a TPU computes before what reads it, as it does with its gradient; elsewhere x as it is.
+
+    XLA for TPUs likes to compute norms, gates and sums within the matrix products that read or make them, in each of
+    these anew, and the products then run at two thirds of their speed (docs/notebook.md, 2026-11-27).
+    """
+    return jax.lax.optimization_barrier(x) if platform() == "tpu" else x
 
 
 def _on_cpu(x: Array) -> bool:

@@ -8,11 +8,12 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
@@ -21,6 +22,10 @@ from model.masks import Full, Mask, Places, Segments, at_least, conjuncts
 from sharding.axes import BATCH, HEAD_DIM, HEADS, KV_HEADS, SEQ, laid_out, platform
 
 LANES = 128
+# Of a fused backward pass: gradients of queries that are held apart, at most, until blocks of keys are the longest.
+PARTS, LONGEST = 8, 2048
+# The name under which a rematerialisation policy can keep the output, and of each softmax the log of its sum.
+KEPT = "splash"
 
 
 class Lowered(NamedTuple):
@@ -54,12 +59,16 @@ class Splash(Kernel):
       keys: keys that are fetched at a time, at most.
       inner: keys of these that are computed at a time, at most.
       backward_queries: queries in a block of the backward pass; 0: as forward.
-      backward_keys: keys in a block of the backward pass; 0: as forward.
+      backward_keys: keys in a block of the backward pass; 0: as forward, or more if that is fused and rows are long.
       fused_backward: one backward kernel for all three gradients, rather than two that each make the logits again.
+        It keeps the gradient of queries once for each block of keys, and adds these up.
       computed: masks come from indices within the kernel; otherwise blocks that are neither empty nor full
         are stored. Either way only blocks that are not empty are visited.
       interpret: run on any platform, by Pallas' interpreter; for tests.
     """
+
+    scales_first: ClassVar[bool] = True
+    names_output: ClassVar[bool] = True
 
     queries: int = 512
     keys: int = 512
@@ -90,19 +99,19 @@ class Splash(Kernel):
         there = self.interpret or platform() == "tpu"
         mask = lowered(visibility.mask, visibility.query.segment is not None) if visibility.plain else None
         if not there or mask is None or scores.bias is not None or dropout is not None:
-            return Blocked().attend(q, k, v, visibility, scores, dropout)
+            return checkpoint_name(Blocked().attend(q, k, v, visibility, scores, dropout), KEPT)
         queries, keys = q.shape[1], k.shape[1]
         shardings = (laid_out(q.shape, BATCH, SEQ, HEADS, HEAD_DIM), laid_out(k.shape, BATCH, SEQ, KV_HEADS, HEAD_DIM))
         split = None if shardings[0] is None or shardings[1] is None else _Split(*shardings)
         if (split is not None and not split.possible) or _blind(mask.mask, queries, keys):
-            return Blocked().attend(q, k, v, visibility, scores, dropout)
+            return checkpoint_name(Blocked().attend(q, k, v, visibility, scores, dropout), KEPT)
         ways = 1 if split is None else split.ways
         kernel = self.kernel(mask.mask, queries, keys, q.shape[2] // ways, scores.softcap)
         shared = math.lcm(k.shape[2], ways) // k.shape[2]
         k, v = (x if shared == 1 else jnp.repeat(x, shared, axis=2) for x in (k, v))
         run = functools.partial(_run, kernel, rows=q.shape[1])
         segments = (visibility.query.segment, visibility.key.segment) if mask.segments else None
-        arguments = (q * scores.scale, k, v, segments, scores.sinks)
+        arguments = (q if scores.scale == 1 else q * scores.scale, k, v, segments, scores.sinks)
         mixed = run(*arguments) if split is None else split.over(run, arguments)
         if segments is None or (segments[0] is segments[1] and _sees_itself(mask.mask, queries)):
             return mixed
@@ -122,7 +131,11 @@ class Splash(Kernel):
     def block_sizes(self, queries: int, keys: int) -> dict[str, Any]:
         """Pallas' block sizes for rows of these lengths: multiples of 128 that divide the padded lengths."""
         rows, columns = _padded(queries), _padded(keys)
-        fetched, fetched_back = _fitting(self.keys, columns), _fitting(self.backward_keys or self.keys, columns)
+        fetched = _fitting(self.keys, columns)
+        most = self.backward_keys or self.keys
+        if self.fused_backward and not self.backward_keys:
+            most = max(most, min(columns // PARTS, LONGEST))
+        fetched_back = _fitting(most, columns)
         back = _fitting(self.backward_queries or self.queries, rows)
         return dict(
             block_q=_fitting(self.queries, rows),

@@ -11,9 +11,8 @@ from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_ke
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask
 
 from model.masks import AnyArray, Mask, Places, Stretch
+from model.splash import KEPT
 
-# The name under which a rematerialisation policy can keep the output and the log of each softmax sum.
-KEPT = "splash"
 segment_ids = pallas.SegmentIds
 
 

@@ -14,7 +14,7 @@ from model.cache import mark, slot_of, write
 from model.feedforward import shifted
 from model.fused import kernel_for
 from model.kernels import Dropout, Kernel, Scores, Visibility
-from model.layers import into_heads, out_of_heads
+from model.layers import by_itself, into_heads, out_of_heads
 from model.masks import Causal, Mask, Places
 from model.mixing import Kept, Mixing, Step
 from model.observation import Attended, observe
@@ -201,7 +201,7 @@ class AttentionLayer(nnx.Module):
         observe("scores", Attended(q, k, seen, scores))
         mixed = kernel.attend(q, k, v, seen, scores, dropout)
         mixed = constrain(mixed, BATCH, SEQ, HEADS, HEAD_DIM)
-        mixed = mixed if kernel.names_output else checkpoint_name(mixed, "attention")
+        mixed = by_itself(mixed if kernel.names_output else checkpoint_name(mixed, "attention"))
         mixed = shifted(out_of_heads(mixed, self.output[...], self.quantised), self.output_bias)
         return checkpoint_name(mixed, "mixed")
 

@@ -11,7 +11,7 @@ from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
-from model.layers import apart, gelu, linear
+from model.layers import by_itself, gelu, linear
 from model.parameters import Sizes, filled, normal
 from model.quantised import QuantisedProduct
 from sharding.axes import BATCH, EMBED, SEQ, constrain
@@ -168,9 +168,8 @@ class MLPLayer(FeedForwardLayer):
 
     def through(self, x: Float[Array, "*tokens embed"], products: Products) -> Float[Array, "*tokens embed"]:
         """The formula, by the products of an expert or of all tokens."""
-        up = checkpoint_name(products.inwards(x, self.up, self.up_bias), "up")
-        hidden = apart(ACTIVATIONS[self.spec.activation], up)
-        return products.outwards(hidden, self.down, self.down_bias)
+        up = by_itself(checkpoint_name(products.inwards(x, self.up, self.up_bias), "up"))
+        return products.outwards(by_itself(ACTIVATIONS[self.spec.activation](up)), self.down, self.down_bias)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,7 +249,8 @@ class GatedMLPLayer(FeedForwardLayer):
         """The formula, by the products of an expert or of all tokens."""
         gate = checkpoint_name(products.inwards(x, self.gate, self.gate_bias), "gate")
         up = checkpoint_name(products.inwards(x, self.up, self.up_bias), "up")
-        return products.outwards(apart(self.spec.gated, gate, up), self.down, self.down_bias)
+        gate, up = by_itself((gate, up))
+        return products.outwards(by_itself(self.spec.gated(gate, up)), self.down, self.down_bias)
 
 
 def shifted(x: Float[Array, "*shape"], bias: nnx.Param | None) -> Float[Array, "*shape"]:

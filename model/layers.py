@@ -1,6 +1,6 @@
 """The few functions in which almost all time is spent, each written for the platform it is traced for."""
 
-from collections.abc import Callable
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -92,15 +92,16 @@ def layer_norm(
     return (wide * scale.astype(jnp.float32)).astype(x.dtype)
 
 
-def apart(function: Callable[..., Array], *x: Array) -> Array:
-    """function(*x), on a TPU computed by itself and not within the matrix products before and after it.
+Arrays = TypeVar("Arrays")
 
-    XLA would compute it, and its gradient, anew within each product that reads them: for SwiGLU in five of the nine
-    of a layer, which then run at two thirds of their speed.
+
+def by_itself(x: Arrays) -> Arrays:
+    """x, which a TPU computes before what reads it, as it does with its gradient; elsewhere x as it is.
+
+    XLA for TPUs likes to compute norms, gates and sums within the matrix products that read or make them, in each of
+    these anew, and the products then run at two thirds of their speed (docs/notebook.md, 2026-11-27).
     """
-    if platform() != "tpu":
-        return function(*x)
-    return jax.lax.optimization_barrier(function(*jax.lax.optimization_barrier(x)))
+    return jax.lax.optimization_barrier(x) if platform() == "tpu" else x
 
 
 def _on_cpu(x: Array) -> bool:

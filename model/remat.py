@@ -27,6 +27,7 @@ POLICIES: dict[str, Callable[..., Any] | None] = {
     "minimal": _minimal,
     "save_qkv": _policies.save_only_these_names("query", "key", "value"),
     "save_attention": _policies.save_only_these_names(*_ATTENTION),
+    "save_query_attention": _policies.save_only_these_names("query", *_ATTENTION),
     "save_qkv_attention": _policies.save_only_these_names("query", "key", "value", *_ATTENTION),
     "save_products": _policies.save_only_these_names(*_PRODUCTS),
 }

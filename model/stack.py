@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 from model.cache import Cache, LayerCache, mark
 from model.config import BlockSpec, TransformerConfig
 from model.feedforward import Routing
+from model.layers import by_itself
 from model.masks import Retention
 from model.mixing import Kept, Mixing, Step
 from model.observation import apart, observe, observed, pass_on
@@ -79,22 +80,22 @@ class Block(nnx.Module):
         own, crossed = kept if self.cross is not None and kept is not None else (kept, None)
 
         def attend(y: Array) -> Array:
-            y, results["kept"] = self.attention(y, step, positions.of(self.spec.attention), own, keys[0])
+            y, results["kept"] = self.attention(by_itself(y), step, positions.of(self.spec.attention), own, keys[0])
             observe("attention", y)
-            return drop(y, rate, keys[1])
+            return by_itself(drop(y, rate, keys[1]))
 
         def cross(y: Array) -> Array:
             with apart() as seen:
-                y, others = self.cross(y, step, positions.of(self.spec.cross), crossed, keys[3])
+                y, others = self.cross(by_itself(y), step, positions.of(self.spec.cross), crossed, keys[3])
                 observe("attention", y)
             pass_on("cross", seen)
             results["kept"] = (results["kept"], others)
-            return drop(y, rate, keys[4])
+            return by_itself(drop(y, rate, keys[4]))
 
         def feed(y: Array) -> Array:
-            y, results["routing"] = self.feedforward.routed(y)
+            y, results["routing"] = self.feedforward.routed(by_itself(y))
             observe("feedforward", y)
-            return drop(y, rate, keys[2])
+            return by_itself(drop(y, rate, keys[2]))
 
         def branch(number: int, y: Array) -> Array:
             factor = self.config.parametrization.branch(self.config.layers)

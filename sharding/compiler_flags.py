@@ -23,8 +23,8 @@ _FUSED = {
     "xla_tpu_enable_async_collective_fusion_multiple_steps": True,
 }
 
-# By prefix of `device_kind`; the longest that matches counts. Of the fused steps only those of v5e have a use: on the
-# others libtpu 0.0.52 leaves every gather synchronous with them.
+# By prefix of `device_kind`; the longest that matches counts. Fused steps are for v5e alone: on others libtpu 0.0.52
+# refuses to compile with them.
 OPTIONS: dict[str, Options] = {
     "TPU v4": _REDUCED_EARLY | _GATHERED_BEHIND,
     "TPU v5 lite": _REDUCED_EARLY | _GATHERED_BEHIND | _FUSED,

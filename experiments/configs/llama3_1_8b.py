@@ -6,6 +6,8 @@ At context 8,192: four rows a chip on a v6e-256, one on a v5e-256 (variant `v5e`
     python -m train --config=llama3_1_8b:v5e --run=gs://BUCKET/run --distributed --set data.source.data_dir=...
 """
 
+import dataclasses
+
 from experiments.pretraining import apart, packed, pretraining, trained
 from model.families.llama import Llama
 from sharding.placements import FullySharded
@@ -20,5 +22,7 @@ def experiment() -> Experiment:
 
 
 def v5e() -> Experiment:
-    """For a v5e-256, whose chips have half the memory."""
-    return derive(experiment(), batch=packed(8192, 256))
+    """For a v5e-256, whose chips have half the memory; with one row more of each layer can be kept."""
+    ours = experiment()
+    model = dataclasses.replace(ours.model, remat="save_qkv_attention")
+    return derive(ours, model=model, batch=packed(8192, 256), objective=CrossEntropy(chunk=2048))

@@ -50,14 +50,19 @@ def candidates(experiment: Experiment, topology: Topology, devices: int, batches
     meshes = list(meshes_of(experiment, topology, devices))
     rows = experiment.batch.batch
     sizes = [rows] + ([int(rows * factor) for factor in _BATCHES if rows * factor >= 1] if batches else [])
-    for size, mesh, remat in itertools.product(sizes, meshes, _policies(experiment)):
+    bases = [(remat, found.experiment) for remat in _policies(experiment) if (found := changed(experiment, remat))]
+    for size, mesh in itertools.product(sizes, meshes):
         divisor = mesh.batch_divisor(devices)
         for accumulate in _accumulations(size, divisor, experiment):
-            changes = (f"placement={_written(mesh)}", *remat)
-            changes += (f"batch.accumulate={accumulate}",) if accumulate != experiment.batch.accumulate else ()
+            changes = (f"batch.accumulate={accumulate}",) if accumulate != experiment.batch.accumulate else ()
             changes += (f"batch.batch={size}",) if size != rows else ()
-            if (found := changed(experiment, changes)) is not None:
-                yield found
+            batch = dataclasses.replace(experiment.batch, batch=size, accumulate=accumulate)
+            for remat, base in bases:
+                try:
+                    found = dataclasses.replace(base, batch=batch, placement=mesh)
+                except ValueError:
+                    continue
+                yield Candidate((f"placement={_written(mesh)}", *remat, *changes), found)
 
 
 def with_kernels(experiment: Experiment, base: tuple[str, ...]) -> Iterator[Candidate]:

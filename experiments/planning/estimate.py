@@ -18,7 +18,7 @@ from sharding.placement import Layout
 from train.experiment import Experiment
 from train.memory import held_by
 from train.objective import CrossEntropy
-from train.program import Programs
+from train.state import TrainState
 
 _FLOAT32 = 4
 # Of three parts of what a layer computes, those that it needs at the same time.
@@ -66,22 +66,22 @@ class Traces:
     def __init__(self) -> None:
         self._found: dict[Any, Residuals] = {}
 
-    def of(self, experiment: Experiment, programs: Programs, layout: Layout) -> Residuals:
+    def of(self, experiment: Experiment, layout: Layout) -> Residuals:
         """What a micro-batch of the experiment leaves behind."""
         if experiment.model not in self._found:
-            self._found[experiment.model] = residuals(experiment, programs, layout)
+            self._found[experiment.model] = residuals(experiment, layout)
         return self._found[experiment.model]
 
 
-def estimate(experiment: Experiment, programs: Programs, layout: Layout, traces: Traces | None = None) -> Estimate:
-    """The memory of a step of `experiment` on the mesh of `layout`."""
-    batch, state, traces = experiment.batch, programs.abstract, traces or Traces()
+def estimate(experiment: Experiment, state: TrainState, layout: Layout, traces: Traces | None = None) -> Estimate:
+    """The memory of a step of `experiment` on the mesh of `layout`; `state` is shapes with shardings of it."""
+    batch, traces = experiment.batch, traces or Traces()
     units = batch.growth.factor(experiment.steps - 1)
-    kept = traces.of(experiment, programs, layout).held(experiment, layout)
+    kept = traces.of(experiment, layout).held(experiment, layout)
     without = _keeping_all(experiment)
     everything = kept
     if without != experiment:
-        everything = traces.of(without, Programs.of(without, layout), layout).held(experiment, layout)
+        everything = traces.of(without, layout).held(experiment, layout)
     weights = held_by(state.weights)
     rows = sum(
         math.prod(field.shape) * jnp.dtype(field.dtype).itemsize for field in batch.form.fields.values()

@@ -10,7 +10,7 @@ from sharding.placement import SLICE, Layout
 from sharding.topology import Topology
 from train.experiment import Experiment
 from train.memory import held_by
-from train.program import Programs
+from train.state import TrainState
 
 # Shares of the peaks that large products, links and memory come to.
 _PRODUCTS, _LINKS, _MEMORY = 0.85, 0.8, 0.85
@@ -47,9 +47,9 @@ class Pace:
         return self.products + self.attention + self.memory + self.exposed
 
 
-def pace(experiment: Experiment, programs: Programs, layout: Layout, topology: Topology) -> Pace:
-    """The pace of a step of `experiment` on the mesh of `layout`."""
-    chip, batch = topology.chip, experiment.batch
+def pace(experiment: Experiment, state: TrainState, layout: Layout, topology: Topology) -> Pace:
+    """The pace of a step of `experiment` on the mesh of `layout`; `state` is shapes with shardings of it."""
+    chip, batch, weights = topology.chip, experiment.batch, held_by(state.weights)
     tokens = micro_rows(experiment) * batch.sequence / layout.mesh.size
     turns = batch.accumulate
     products = attention = 0.0
@@ -63,15 +63,14 @@ def pace(experiment: Experiment, programs: Programs, layout: Layout, topology: T
     split = layout.mesh.shape.get("fsdp", 1) * layout.mesh.shape.get("context", 1)
     efficiency = (_PRODUCTS * _PIECES if 1 < split <= _FEW else _PRODUCTS) * tokens / (tokens + _TOKENS)
     hidden = products * tokens / (chip.peak_flops * efficiency)
-    sent, waited = _transfers(experiment, programs, layout, topology, tokens)
+    sent, waited = _transfers(experiment, weights, layout, topology, tokens)
     exposed = waited + max(_SHOWN * sent, sent - hidden)
-    state = held_by(programs.abstract.weights) + held_by(programs.abstract.optimizer)
     return Pace(
         products=turns * hidden,
         attention=turns * attention * tokens / (chip.peak_flops * _ATTENTION),
         # Read and written, and the gradients besides.
-        memory=(2 * state + 2 * turns * held_by(programs.abstract.weights)) / (chip.hbm_bandwidth * _MEMORY),
-        exposed=turns * exposed + _replicas(experiment, programs, layout, topology),
+        memory=2 * (weights + held_by(state.optimizer) + turns * weights) / (chip.hbm_bandwidth * _MEMORY),
+        exposed=turns * exposed + _replicas(weights, layout, topology),
     )
 
 
@@ -97,13 +96,13 @@ def _attends_again(stack: TransformerConfig) -> bool:
 
 
 def _transfers(
-    experiment: Experiment, programs: Programs, layout: Layout, topology: Topology, tokens: float
+    experiment: Experiment, held: int, layout: Layout, topology: Topology, tokens: float
 ) -> tuple[float, float]:
     """Seconds on the links in a micro-batch, of what arithmetic could hide and of what it waits for."""
     shape = layout.mesh.shape
     number = jnp.dtype(stacks_of(experiment.model)[-1].precision.compute_dtype).itemsize
     split = shape.get("fsdp", 1) * shape.get("context", 1)
-    weights = held_by(programs.abstract.weights) * split
+    weights = held * split
     beside = waited = 0.0
     if split > 1:
         # Weights are gathered forwards and backwards, and gradients scattered.
@@ -123,9 +122,9 @@ def _transfers(
     return beside, waited
 
 
-def _replicas(experiment: Experiment, programs: Programs, layout: Layout, topology: Topology) -> float:
+def _replicas(gradients: int, layout: Layout, topology: Topology) -> float:
     """Seconds in which replicas add up their gradients, once a step."""
-    shape, gradients = layout.mesh.shape, held_by(programs.abstract.weights)
+    shape = layout.mesh.shape
     data, slices = shape.get("data", 1), shape.get(SLICE, 1)
     seconds = 2 * gradients * (data - 1) / data / _rate(layout, topology, data) if data > 1 else 0.0
     if slices > 1:

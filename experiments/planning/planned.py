@@ -29,7 +29,7 @@ def planned(
     """
     step = Step(experiment, request.topology)
     traces = Traces()
-    estimated = estimate(experiment, step.programs, step.layout, traces)
+    estimated = estimate(experiment, step.programs.abstract, step.layout, traces)
     options = compiler_options(step.layout.device_kind) or {}
     batch = experiment.batch
     work = Work(
@@ -43,8 +43,8 @@ def planned(
     if estimated.state > request.topology.usable_bytes:
         # The compiler would say so too, after minutes.
         raise UsageError(
-            f"weights and optimizer take {estimated.state / 2**30:.1f} GiB of a device of {request.topology}, which has "
-            f"{request.topology.usable_bytes / 2**30:.2f}; {remedy(experiment, request.topology, traces)}"
+            f"weights and optimizer take {estimated.state / 2**30:.1f} GiB of a device of {request.topology}, which "
+            f"has {request.topology.usable_bytes / 2**30:.2f}; {remedy(experiment, request.topology, traces)}"
         )
     say(f"compiling {request.config} for {request.topology} ...")
     program, occupancy, effort = step.compile()

@@ -36,7 +36,7 @@ def fits(experiment: Experiment, topology: Topology, traces: Traces) -> bool:
     try:
         layout = divided(experiment, topology)
         programs = Programs.of(experiment, layout)
-        return estimate(experiment, programs, layout, traces).peak <= topology.usable_bytes
+        return estimate(experiment, programs.abstract, layout, traces).peak <= topology.usable_bytes
     except (UsageError, ValueError):
         return False
 

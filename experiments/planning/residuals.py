@@ -13,7 +13,7 @@ from sharding import axes
 from sharding.placement import Layout
 from train.experiment import Experiment
 from train.feed import abstract_batch
-from train.program import Programs
+from train.state import Blueprint
 
 # Of the last dimension of a tile (TPU's memory layout).
 _LANES = 128
@@ -65,25 +65,25 @@ def stacks_of(model: ModelSpec) -> tuple[TransformerConfig, ...]:
     return model.stacks if isinstance(model, OfStacks) else (model,)  # type: ignore[return-value]
 
 
-def residuals(experiment: Experiment, programs: Programs, layout: Layout) -> Residuals:
+def residuals(experiment: Experiment, layout: Layout) -> Residuals:
     """What a micro-batch leaves behind in layers, by the experiment's rematerialisation.
 
     `jax.vjp` is traced for shapes, and what it would hold on to is counted. Of arrays that have a dimension for each
     layer all is kept. What lies outside of layers is left out: XLA makes it again, or it is logits, which
     `experiments.planning.estimate` counts by itself.
     """
-    rows = micro_rows(experiment)
+    rows, blueprint = micro_rows(experiment), Blueprint(experiment.model)
     shapes = abstract_batch(experiment.batch.form.fields, rows, layout)
 
     def pull(weights: Any, batch: Any) -> Any:
         # A key would be one more number; what is dropped by it is made again.
-        return jax.vjp(lambda w: experiment.objective.sums(programs.blueprint.model(w), batch, None).loss, weights)[1]
+        return jax.vjp(lambda w: experiment.objective.sums(blueprint.model(w), batch, None).loss, weights)[1]
 
     with axes.active(layout):
-        kept = jax.tree.leaves(jax.eval_shape(pull, programs.abstract.weights, shapes))
+        kept = jax.tree.leaves(jax.eval_shape(pull, blueprint.shapes, shapes))
     lengths = set(_repeats(experiment.model))
     # Weights are held anyway.
-    weights = {leaf.shape for leaf in jax.tree.leaves(programs.blueprint.shapes)}
+    weights = {leaf.shape for leaf in jax.tree.leaves(blueprint.shapes)}
     found = (
         leaf for leaf in kept
         if leaf.ndim > 2 and leaf.shape[0] in lengths and leaf.shape not in weights

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from experiments.planning.candidates import Candidate, candidates, with_kernels
 from experiments.planning.estimate import Traces, estimate
@@ -18,6 +18,7 @@ from sharding.placement import Layout
 from sharding.topology import Topology
 from train.experiment import Experiment
 from train.program import Programs
+from train.state import TrainState
 
 # What the closed form may be wrong by, before a candidate counts as too large.
 _BENEFIT_OF_DOUBT = 1.1
@@ -105,28 +106,35 @@ def promising(
     One of each mesh and policy, and no more than half of one mesh: the closed form knows some meshes badly.
     """
     devices = topology.devices()
-    ordered = sorted(_paced(experiment, topology, devices, batches), key=lambda pair: pair[0])
+    ordered = sorted(_paced(experiment, topology, devices, batches), key=lambda paced: paced.seconds)
     say(f"{len(ordered)} candidates, ordered by closed form")
     found: list[Candidate] = []
     traces, seen = Traces(), set()
     meshes: collections.Counter[Any] = collections.Counter()
     own = _mesh(experiment.placement.on(devices))
-    for _, candidate in ordered[: wanted * _LOOKED_AT]:
+    for _, candidate, layout, state in ordered[: wanted * _LOOKED_AT]:
         if len(found) == wanted:
             break
-        layout = candidate.experiment.placement.on(devices)
         mesh = _mesh(layout)
         kind = (mesh, candidate.experiment.model)
         same = dataclasses.replace(candidate.experiment, placement=experiment.placement) == experiment
         if kind in seen or (same and mesh == own) or meshes[mesh] >= max(1, wanted // 2):
             continue
-        programs = Programs.of(candidate.experiment, layout)
-        if estimate(candidate.experiment, programs, layout, traces).peak > topology.usable_bytes * _BENEFIT_OF_DOUBT:
+        if estimate(candidate.experiment, state, layout, traces).peak > topology.usable_bytes * _BENEFIT_OF_DOUBT:
             continue
         seen.add(kind)
         meshes[mesh] += 1
         found.append(candidate)
     return found
+
+
+class _Paced(NamedTuple):
+    """A candidate with its seconds a row by closed form, and where it lies."""
+
+    seconds: float
+    candidate: Candidate
+    layout: Layout
+    state: TrainState
 
 
 def _mesh(layout: Layout) -> tuple[tuple[str, int], ...]:
@@ -135,8 +143,8 @@ def _mesh(layout: Layout) -> tuple[tuple[str, int], ...]:
 
 def _paced(
     experiment: Experiment, topology: Topology, devices: list[Any], batches: bool
-) -> Iterator[tuple[float, Candidate]]:
-    """Seconds a token by closed form, of each candidate whose mesh the torus has."""
+) -> Iterator[_Paced]:
+    """Each candidate whose mesh the torus has."""
     known: dict[Any, Any] = {}
     for candidate in candidates(experiment, topology, len(devices), batches):
         placement = candidate.experiment.placement
@@ -146,12 +154,13 @@ def _paced(
                 layout = placement.on(devices)
             except (ValueError, NotImplementedError):
                 continue
-            known[placement] = (layout, Programs.of(candidate.experiment, layout))
+            # What a model and its optimizer hold does not depend on what is computed again.
+            known[placement] = (layout, Programs.of(candidate.experiment, layout).abstract)
         if known[placement] is None:
             continue
-        layout, programs = known[placement]
-        found = pace(candidate.experiment, programs, layout, topology)
-        yield found.seconds / candidate.experiment.batch.batch, candidate
+        layout, state = known[placement]
+        found = pace(candidate.experiment, state, layout, topology)
+        yield _Paced(found.seconds / candidate.experiment.batch.batch, candidate, layout, state)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,9 +6,10 @@ from experiments import models
 from train.load import load_experiment
 from train.state import Blueprint
 
-# Billions of weights, as the papers and Hugging Face's model cards tell them. T5's are those of its tied half
-# (11.14 B) less nothing: flan-t5-xxl is 11.135 B with an unembedding of its own. Gemma's are without the vision tower.
+# Billions of weights, as the papers and Hugging Face's model cards tell them; Gemma's without the vision tower. The
+# smallest is no published one: 12 x (4 x 768^2 + 3 x 768 x 3072) + 2 x 50,304 x 768, and norms.
 PUBLISHED = {
+    "llama_125m": 0.1905,
     "llama2_7b": 6.738,
     "llama2_7b:small": 6.738,
     "llama3_8b": 8.030,
@@ -20,7 +21,7 @@ PUBLISHED = {
     "gemma3_27b": 27.009,
     "t5_xxl": 11.135,
 }
-CHIPS = {"llama3_1_70b:v5p": 512, "llama3_1_405b": 2048}
+CHIPS = {"llama_125m": 16, "llama3_1_70b:v5p": 512, "llama3_1_405b": 2048}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -28,7 +29,8 @@ def test_shape_and_batch(name: str) -> None:
     experiment, _ = load_experiment(name)
     assert Blueprint(experiment.model).count() == pytest.approx(PUBLISHED[name] * 1e9, rel=1e-3)
     experiment.divided_by(CHIPS.get(name, 256))
-    assert experiment.model.precision.compute == "bfloat16" if hasattr(experiment.model, "precision") else True
+    stacks = getattr(experiment.model, "stacks", (experiment.model,))
+    assert {stack.precision.compute for stack in stacks} == {"bfloat16"}
 
 
 def test_every_shape_is_among_the_models() -> None:

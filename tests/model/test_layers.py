@@ -7,7 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from model.layers import embedding, linear
+from model.attention import Attention
+from model.feedforward import MLP, GatedMLP
+from model.kernels import Dense
+from model.layers import by_itself, embedding, into_heads, linear, out_of_heads
+from model.positions import Rope
+from model.precision import Precision
+from model.transformer import TransformerConfig
 from sharding import axes
 
 
@@ -68,3 +74,45 @@ def test_embedding_looks_rows_up_and_clips() -> None:
     tokens = jnp.asarray([[0, 3], [9, 2]])
     expected = [[[0, 1, 2], [9, 10, 11]], [[9, 10, 11], [6, 7, 8]]]
     assert embedding(jnp.asarray(table), tokens).tolist() == expected
+
+
+@pytest.mark.parametrize("where", [contextlib.nullcontext(), axes.active(Elsewhere())])
+def test_heads_are_products_too(where: contextlib.AbstractContextManager) -> None:
+    rng = np.random.default_rng(1)
+    x, inwards, outwards = (rng.normal(size=shape) for shape in ((2, 3, 5), (5, 2, 4), (2, 4, 5)))
+    with where:
+        heads = into_heads(jnp.asarray(x, jnp.float32), jnp.asarray(inwards, jnp.float32))
+        np.testing.assert_allclose(heads, np.einsum("bse,ehd->bshd", x, inwards), atol=2e-6)
+        back = out_of_heads(heads, jnp.asarray(outwards, jnp.float32))
+    np.testing.assert_allclose(back, np.einsum("bse,ehd,hdo->bso", x, inwards, outwards), atol=1e-5)
+
+
+def test_only_tpus_are_told_what_to_compute_by_itself() -> None:
+    def primitives() -> str:
+        return str(jax.make_jaxpr(lambda x: by_itself((x, x)))(1.0))
+
+    assert "optimization_barrier" not in primitives()
+    with axes.active(Elsewhere()):
+        assert "optimization_barrier" in primitives()
+
+
+@pytest.mark.parametrize("feedforward", [GatedMLP(16), MLP(16)])
+def test_a_decoder_is_the_same_on_every_platform(feedforward: MLP | GatedMLP, make_model) -> None:
+    """As traced for a TPU, with its rotations, heads and barriers, and as for this CPU: output and gradient."""
+    config = TransformerConfig(
+        layers=2, embed=16, vocab=11, attention=Attention(2, 1, positions=Rope(), kernel=Dense()),
+        feedforward=feedforward, precision=Precision(compute="float32"),
+    )  # fmt: skip
+    model, _ = make_model(config)
+    tokens = jnp.arange(14).reshape(2, 7) % 11
+
+    def loss(model: object) -> tuple[jax.Array, jax.Array]:
+        logits = model(tokens)  # type: ignore[operator]
+        return jnp.mean(jax.nn.logsumexp(logits, -1) ** 2), logits
+
+    # Two functions, since what was traced for one platform is not looked at again for another.
+    here = jax.jit(lambda m: jax.value_and_grad(loss, has_aux=True)(m))(model)
+    with axes.active(Elsewhere()):
+        there = jax.jit(lambda m: jax.value_and_grad(loss, has_aux=True)(m))(model)
+    for one, other in zip(jax.tree.leaves(here), jax.tree.leaves(there), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-5 * np.abs(one).max())

@@ -1,0 +1,66 @@
+"""What a search tries."""
+
+import math
+
+from experiments.planning.candidates import candidates, changed, meshes_of, with_kernels
+from sharding.topology import Topology
+from train.load import load_experiment
+
+V5E = Topology("v5e", (4, 4))
+
+
+def test_meshes_have_all_devices_and_divide_the_model(config: str) -> None:
+    _, experiment = load_experiment(config)
+    found = list(meshes_of(experiment, V5E, 16))
+    assert len(set(found)) == len(found)
+    for mesh in found:
+        assert math.prod(mesh.mesh_shape().values()) == 16
+        # 4 query heads and 2 key heads.
+        assert mesh.tensor in (1, 2)
+        assert mesh.expert == mesh.context == mesh.stage == 1
+    # data x fsdp of 16, and of 8 beside tensor 2: five and four ways.
+    assert len(found) == 5 + 4
+
+
+def test_experts_are_divided_where_there_are_any(config: str) -> None:
+    experts = "model.feedforward=MoE(experts=4,top_k=2,expert=GatedMLP(hidden=128))"
+    _, experiment = load_experiment(config, [experts])
+    assert {mesh.expert for mesh in meshes_of(experiment, V5E, 16)} == {1, 2, 4}
+
+
+def test_sequences_stay_divided_as_they_are(config: str) -> None:
+    _, experiment = load_experiment(config, ["placement=Combined(context=4)"])
+    assert {mesh.context for mesh in meshes_of(experiment, V5E, 16)} == {4}
+
+
+def test_slices_are_of_the_topology(config: str) -> None:
+    _, experiment = load_experiment(config)
+    for mesh in meshes_of(experiment, Topology("v5e", (4, 4), slices=2), 32):
+        assert mesh.slices == 2 and math.prod(mesh.mesh_shape().values()) == 32
+
+
+def test_candidates_are_what_their_changes_make(config: str) -> None:
+    _, experiment = load_experiment(config)
+    found = list(candidates(experiment, V5E, 16))
+    assert len({candidate.changes for candidate in found}) == len(found)
+    for candidate in found[:: len(found) // 4]:
+        assert changed(experiment, candidate.changes) == candidate
+        batch = candidate.experiment.batch
+        # The batch is the config's; every micro-batch divides.
+        ways = candidate.experiment.placement.batch_divisor(16)
+        assert batch.batch == 64 and batch.batch % (ways * batch.accumulate) == 0
+    assert {candidate.experiment.model.remat for candidate in found} >= {"none", "full", "minimal", "save_qkv"}
+
+
+def test_batches_are_tried_when_asked_for(config: str) -> None:
+    _, experiment = load_experiment(config)
+    sizes = {candidate.experiment.batch.batch for candidate in candidates(experiment, V5E, 16, batches=True)}
+    assert sizes == {16, 32, 64, 128, 256}
+
+
+def test_kernels_are_tried_for_a_candidate(config: str) -> None:
+    _, experiment = load_experiment(config)
+    found = list(with_kernels(experiment, ("model.remat=none",)))
+    assert len(found) == 3
+    assert all(candidate.changes[0] == "model.remat=none" for candidate in found)
+    assert found[1].experiment.model.attention.kernel.queries == 1024

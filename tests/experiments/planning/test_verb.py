@@ -1,0 +1,66 @@
+"""The verb's parts: what is printed and written without a compiler, and with one."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from data import exits
+from data.console import UsageError
+from experiments.planning.verb import Asked, plan
+from train.load import load_experiment
+
+pytestmark = pytest.mark.usefixtures("topology_there")
+
+
+def test_a_plan_without_the_compiler(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = Asked(config, "v5e:2x2", json=str(tmp_path / "plan.json"), html=str(tmp_path / "plan.html"))
+    assert plan(asked, compiled=False) == exits.DONE.status
+    said = capsys.readouterr().out
+    assert "v5e:2x2: 4 chips, mesh fsdp 4" in said and "fits by closed form" in said
+    found = json.loads((tmp_path / "plan.json").read_text())
+    assert found["fits"] and found["memory"] is None and found["estimate"]["peak"] > 0
+    assert (tmp_path / "plan.html").read_text().startswith("<!doctype html>")
+
+
+def test_what_does_not_fit_says_what_would(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = Asked(config, "v5e:2x2", changes=("batch.batch=16384", "batch.evaluation=64"))
+    assert plan(asked, compiled=False) == exits.FAILED.status
+    said = capsys.readouterr().out
+    assert "does not fit by closed form" in said and "--set batch.accumulate=" in said
+
+
+def test_weights_alone_may_be_too_many(config: str) -> None:
+    # A table of 2^22 rows and its moments in float32 on every device: 24 GiB, and as much for the other.
+    asked = Asked(config, "v5e:2x2", changes=("model.vocab=4194304", "placement=DataParallel()"))
+    with pytest.raises(UsageError, match="weights and optimizer take 48.1 GiB"):
+        plan(asked)
+
+
+@pytest.mark.slow
+def test_the_compiler_plans_it(config: str, tmp_path: Path) -> None:
+    asked = Asked(config, "v5e:2x2", changes=("batch.accumulate=2",), json=str(tmp_path / "plan.json"))
+    assert plan(asked) == exits.DONE.status
+    found = json.loads((tmp_path / "plan.json").read_text())
+    _, experiment = load_experiment(config)
+    # The model's FLOPs, and the forward pass of layers once more, less what XLA finds to leave out.
+    assert 1.0 < found["speed"]["recomputed"] < 4 / 3
+    assert found["work"]["model_flops_per_device"] == experiment.flops_per_token * 64 * 256 / 4
+    assert found["speed"]["seconds"] >= found["speed"]["bound"] > 0
+    kinds = {(each["kind"], tuple(each["axes"])) for each in found["cost"]["collectives"]}
+    assert any(axes == ("fsdp",) for _, axes in kinds)
+    memory = found["memory"]
+    assert memory["weights"] * 2 <= memory["optimizer"] <= memory["weights"] * 2 + 64
+    assert memory["peak"] >= memory["weights"] + memory["optimizer"]
+
+
+@pytest.mark.slow
+def test_the_compiler_finds_no_room(config: str, tmp_path: Path) -> None:
+    asked = Asked(
+        config, "v5e:2x2", changes=("batch.batch=16384", "batch.evaluation=64"), json=str(tmp_path / "plan.json")
+    )
+    assert plan(asked) == exits.FAILED.status
+    found = json.loads((tmp_path / "plan.json").read_text())
+    assert not found["fits"] and found["cost"] is None and not found["memory"]["planned"]
+    assert found["memory"]["peak"] > found["topology"]["usable_bytes"]
+    assert "would do" in found["advice"]

@@ -7,14 +7,13 @@ from typing import Any
 import jax
 import optax
 
-from sharding.axes import active
 from sharding.placement import Layout
 from train.experiment import Experiment
 from train.feed import abstract_batch
 from train.memory import Memory, memory_of
 from train.probe import Probe
 from train.state import Blueprint, TrainState
-from train.step import lower_step, make_step
+from train.step import compiled, lower_step, make_step
 
 
 class Programs:
@@ -64,10 +63,9 @@ class Programs:
         rows = abstract_batch(batch.form.fields, batch.batch * units, self._layout)
         lowered = lower_step(step, self._abstract, rows, self._layout)
         self.hash = self.hash or program_hash(lowered)
-        with active(self._layout):
-            compiled = lowered.compile()
-        self.memory = memory_of(compiled, self._abstract, rows)
-        return compiled
+        program = compiled(lowered, self._layout)
+        self.memory = memory_of(program, self._abstract, rows)
+        return program
 
 
 def program_hash(lowered: jax.stages.Lowered) -> str:

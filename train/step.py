@@ -9,6 +9,7 @@ import optax
 from jaxtyping import Array
 
 from sharding.axes import active
+from sharding.host_memory import give_back_freed_memory, lean
 from sharding.placement import Layout
 from train.balance import balanced, router_metrics
 from train.digest import batch_digest
@@ -125,6 +126,15 @@ def compile_step(
     step: Step, state: TrainState, batch: Any, layout: Layout, options: dict[str, Any] | None = None
 ) -> jax.stages.Compiled:
     """The program of `lower_step`, compiled."""
-    lowered = lower_step(step, state, batch, layout)
+    return compiled(lower_step(step, state, batch, layout), layout, options)
+
+
+def compiled(
+    lowered: jax.stages.Lowered, layout: Layout, options: dict[str, Any] | None = None
+) -> jax.stages.Compiled:
+    """A step's program, compiled for these devices."""
     with active(layout):
-        return lowered.compile(compiler_options=options)
+        program = lowered.compile(compiler_options={**lean(layout.mesh.size, layout.platform), **(options or {})})
+    if layout.platform == "cpu":
+        give_back_freed_memory()
+    return program

@@ -87,6 +87,7 @@ def main(argv: list[str]) -> int | None:
 
     import jax
 
+    from sharding.host_memory import one_program_at_a_time
     from sharding.hosts import Job, is_lead
     from sharding.peers import lost
     from train.full_disk import told
@@ -104,6 +105,7 @@ def main(argv: list[str]) -> int | None:
     if _DETERMINISTIC.value:
         be_deterministic()
     keep_compiled(_COMPILED.value)
+    one_program_at_a_time()
     Job(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value, _JOIN.value, _SILENCE.value).join()
     ends_early()
     run = RunDirectory(_RUN.value)

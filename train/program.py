@@ -7,15 +7,13 @@ from typing import Any
 import jax
 import optax
 
-from sharding.axes import active
-from sharding.compiler_flags import compiler_options
 from sharding.placement import Layout
 from train.experiment import Experiment
 from train.feed import abstract_batch
 from train.memory import Memory, memory_of
 from train.probe import Probe
 from train.state import Blueprint, TrainState, abstract_state
-from train.step import lower_step, make_step
+from train.step import compiled, lower_step, make_step
 
 
 class Programs:
@@ -87,15 +85,14 @@ class Programs:
 
     def compiled(self, lowered: jax.stages.Lowered) -> jax.stages.Compiled:
         """What XLA makes of a step."""
-        with active(self._layout):
-            return lowered.compile(compiler_options=compiler_options(self._layout.device_kind))
+        return compiled(lowered, self._layout)
 
     def _compile(self, units: int) -> jax.stages.Compiled:
         lowered, rows = self.lowered(units)
         self.hash = self.hash or program_hash(lowered)
-        compiled = self.compiled(lowered)
-        self.memory = memory_of(compiled, self._abstract, rows)
-        return compiled
+        program = self.compiled(lowered)
+        self.memory = memory_of(program, self._abstract, rows)
+        return program
 
 
 def program_hash(lowered: jax.stages.Lowered) -> str:

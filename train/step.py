@@ -10,6 +10,7 @@ from jaxtyping import Array
 
 from sharding.axes import active
 from sharding.compiler_flags import compiler_options
+from sharding.host_memory import give_back_freed_memory, lean
 from sharding.placement import Layout
 from train.balance import balanced, router_metrics
 from train.digest import batch_digest
@@ -129,8 +130,17 @@ def lower_step(step: Step, state: TrainState, batch: Any, layout: Layout) -> jax
 def compile_step(
     step: Step, state: TrainState, batch: Any, layout: Layout, options: dict[str, Any] | None = None
 ) -> jax.stages.Compiled:
-    """The program of `lower_step`, compiled with `options`; without them with those of the chip."""
-    lowered = lower_step(step, state, batch, layout)
+    """The program of `lower_step`, compiled; see `compiled`."""
+    return compiled(lower_step(step, state, batch, layout), layout, options)
+
+
+def compiled(
+    lowered: jax.stages.Lowered, layout: Layout, options: dict[str, Any] | None = None
+) -> jax.stages.Compiled:
+    """A step's program, compiled for these devices with `options`, and without any with those of its chip."""
     options = compiler_options(layout.device_kind) if options is None else options
     with active(layout):
-        return lowered.compile(compiler_options=options)
+        program = lowered.compile(compiler_options={**lean(layout.mesh.size, layout.platform), **(options or {})})
+    if layout.platform == "cpu":
+        give_back_freed_memory()
+    return program

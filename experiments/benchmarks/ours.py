@@ -20,7 +20,7 @@ from model.norms import LayerNorm
 from model.positions import Learned
 from model.precision import Precision
 from model.transformer import TransformerConfig
-from sharding.host_memory import keep_freed_memory
+from sharding.host_memory import keep_freed_memory, one_program_at_a_time
 from sharding.placements import DataParallel
 from train.feed import abstract_batch, to_devices
 from train.objective import CrossEntropy
@@ -45,6 +45,7 @@ def model_of(shape: Shape) -> TransformerConfig:
 
 def main() -> None:
     """Compiles the step and serves it."""
+    one_program_at_a_time()
     keep_freed_memory()
     shape = Shape(**json.loads(sys.argv[1]))
     layout = DataParallel().on(jax.devices()[:1])
@@ -53,8 +54,8 @@ def main() -> None:
     optimizer = AdamW().transform(schedule, blueprint.table)
     rows = abstract_batch(NextToken().fields(shape.context), shape.batch, layout)
     step = make_step(blueprint, CrossEntropy(), optimizer, schedule, seed=0)
-    compiled = compile_step(step, abstract_state(blueprint, optimizer, layout), rows, layout)
     state = fresh_state(blueprint, optimizer, layout, seed=0)
+    compiled = compile_step(step, abstract_state(blueprint, optimizer, layout), rows, layout)
     tokens = np.random.default_rng(0).integers(shape.vocab, size=(shape.batch, shape.context + 1)).astype(np.int32)
     weights = np.ones((shape.batch, shape.context), np.float32)
     batch = to_devices({"inputs": tokens[:, :-1], "targets": tokens[:, 1:], "weights": weights}, layout)

@@ -60,6 +60,8 @@ def start(config: Path, run: Path, *more: str, devices: int = 1) -> subprocess.P
         **os.environ,
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         "PYTHONUNBUFFERED": "1",
+        # A program that runs for a second is compiled for ten otherwise.
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
     }
     command = [sys.executable, "-m", "train", f"--config={config}", f"--run={run}", *more]
     return subprocess.Popen(

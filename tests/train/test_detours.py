@@ -22,6 +22,8 @@ _spec = importlib.util.spec_from_file_location("spoilt", Path(__file__).parent /
 spoilt = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(spoilt)
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 
 def detours(path: Path, *incidents: Incident, most: int = 10) -> Detours:
     lines = (json.dumps({"step": one.step, "first": one.first, "until": one.until}) + "\n" for one in incidents)

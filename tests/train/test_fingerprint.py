@@ -19,6 +19,8 @@ _spec = importlib.util.spec_from_file_location("spoilt", Path(__file__).parent /
 spoilt = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(spoilt)
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:

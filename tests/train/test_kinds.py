@@ -46,6 +46,7 @@ from train.run_directory import RunDirectory
 from train.schedule import Constant
 from train.state import Blueprint
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
 WORDS = "the quick brown fox jumps over the lazy dog while seven wizards quietly box".split()
 SEQUENCE = 24
 SPECIAL = ("<mask>", "<fim_prefix>", "<fim_suffix>", "<fim_middle>", *sentinels(8))

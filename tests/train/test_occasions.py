@@ -28,6 +28,7 @@ from train.profile import Profile
 from train.run_directory import RunDirectory
 from train.schedule import WarmupCosine
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
 CALLS: list[tuple[str, int]] = []
 
 

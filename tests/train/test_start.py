@@ -31,6 +31,7 @@ _spec = importlib.util.spec_from_file_location("processes", Path(__file__).paren
 processes = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(processes)
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
 change = dataclasses.replace
 
 

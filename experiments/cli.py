@@ -21,7 +21,7 @@ VERBS = {
     "tokenize": "data.tokenize",
     "plan": "sharding.plan",
     "train": "train",
-    "pods": "sharding.pods",
+    "launch": "sharding.launch",
     "watch": "train.watch",
     "generate": "experiments.generate",
     "evaluate": "experiments.evaluate",

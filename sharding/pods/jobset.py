@@ -22,7 +22,7 @@ def jobset(job: Job, where: Slice, image: str, *, grace: int = 120) -> dict[str,
 
     Args:
       job: what to run.
-      where: on which slice.
+      where: on which slice, or slices.
       image: container image with this code installed.
       grace: seconds between SIGTERM and SIGKILL, in which the state is saved.
     """
@@ -30,8 +30,9 @@ def jobset(job: Job, where: Slice, image: str, *, grace: int = 120) -> dict[str,
         "name": _CONTAINER,
         "image": image,
         "command": job.command(),
-        # By which the hosts of a slice talk (GKE's documentation).
-        "ports": [{"containerPort": 8471}],
+        # By which the hosts of a slice talk, and those of several slices (GKE's documentation). GKE itself tells every
+        # host which it is, and of which slice.
+        "ports": [{"containerPort": port} for port in (8471, *((8080,) if where.slices > 1 else ()))],
         "securityContext": {"privileged": True},
         "resources": {"limits": {"google.com/tpu": min(where.chips, where.chips_per_host)}},
     }
@@ -70,7 +71,7 @@ def jobset(job: Job, where: Slice, image: str, *, grace: int = 120) -> dict[str,
                 "maxRestarts": job.restarts,
                 "rules": [{"action": "FailJobSet", "onJobFailureReasons": ["PodFailurePolicy"]}],
             },
-            "replicatedJobs": [{"name": "slice", "replicas": 1, "template": {"spec": task}}],
+            "replicatedJobs": [{"name": "slice", "replicas": where.slices, "template": {"spec": task}}],
         },
     }
 

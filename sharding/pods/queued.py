@@ -41,7 +41,7 @@ while true; do
     # A call that fails is made again in the next round.
     case $state in
     SUSPENDED | FAILED) tpus delete "$name" --force --quiet || true ;;
-    ABSENT) tpus create "$name" --node-id="$name" --accelerator-type={accelerator} --runtime-version={runtime}{spot} \\
+    ABSENT) tpus create "$name" {nodes} --accelerator-type={accelerator} --runtime-version={runtime}{spot} \\
         --metadata-from-file=startup-script="$startup" || true ;;
     esac
     sleep "$every"
@@ -54,7 +54,7 @@ def rendered(job: Job, where: Slice, zone: str, setup: str, *, project: str = ""
 
     Args:
       job: what to run.
-      where: on which slice.
+      where: on which slice, or slices.
       zone: of Google Cloud.
       setup: shell command that installs this code on a host.
       project: of Google Cloud; gcloud's own if empty.
@@ -66,6 +66,7 @@ def rendered(job: Job, where: Slice, zone: str, setup: str, *, project: str = ""
     )  # fmt: skip
     return _SCRIPT.format(
         table="\n".join(f"# {line}" for line in exits.table().splitlines()),
+        nodes='--node-id="$name"' if where.slices == 1 else f'--node-prefix="$name" --node-count={where.slices}',
         name=job.name, zone=shlex.quote(zone), run=run, startup=startup,
         project=f" --project={shlex.quote(project)}" if project else "",
         accelerator=where.accelerator_type, runtime=where.generation.runtime,

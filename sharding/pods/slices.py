@@ -1,4 +1,4 @@
-"""TPU slices by the names that JAX, GKE and Cloud TPU each have for them."""
+"""TPU slices by the names that JAX, GKE and Cloud TPU each have for them, and several of a kind."""
 
 import dataclasses
 import math
@@ -37,26 +37,28 @@ GENERATIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Slice:
-    """Chips that are joined by their own network.
+    """Chips that are joined by their own network, or several such slices, joined by the data-centre network.
 
     Attributes:
       generation: of the chips.
       topology: `16x16`, chips along each axis.
       chips_per_host: chips that one host, and one process, has.
+      slices: number of slices.
     """
 
     generation: Generation
     topology: str
     chips_per_host: int = 4
+    slices: int = 1
 
     @property
     def chips(self) -> int:
-        """Chips in the slice."""
+        """Chips in a slice."""
         return math.prod(map(int, self.topology.split("x")))
 
     @property
     def hosts(self) -> int:
-        """Hosts in the slice."""
+        """Hosts of a slice."""
         return max(1, self.chips // self.chips_per_host)
 
     @property
@@ -65,7 +67,7 @@ class Slice:
         return f"{self.generation.accelerator}-{self.chips * self.generation.cores}"
 
 
-def parse(name: str, chips_per_host: int = 4) -> Slice:
+def parse(name: str, chips_per_host: int = 4, slices: int = 1) -> Slice:
     """A slice by the name that `sharding.plan` uses: `v5e:16x16`.
 
     Raises UsageError for a generation, or a shape, that there is not.
@@ -78,7 +80,9 @@ def parse(name: str, chips_per_host: int = 4) -> Slice:
     shape = "x".join(["N"] * generation.dimensions)
     if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", topology) or topology.count("x") != generation.dimensions - 1:
         raise UsageError(f"--tpu is {name!r}; a topology of {kind} is written {kind}:{shape}")
-    found = Slice(generation, topology, chips_per_host)
+    found = Slice(generation, topology, chips_per_host, slices)
     if found.chips > chips_per_host and found.chips % chips_per_host:
         raise UsageError(f"--tpu is {name!r}: hosts of {chips_per_host} chips cannot make up {found.chips}")
+    if slices > 1 and found.hosts == 1:
+        raise UsageError(f"--slices is {slices}, and {name} is one host; slices that are joined have several hosts")
     return found

@@ -3,7 +3,6 @@
 import os
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +68,19 @@ def test_jobset_has_the_published_structure() -> None:
     assert pod["containers"][0]["command"][-1] == '--set=model.attention.mask=Causal() & SlidingWindow("a b")'
 
 
+def test_slices_of_a_job_are_replicas_that_can_reach_one_another() -> None:
+    found = yaml.safe_load(rendered(JOB, parse("v5p:4x4x4", slices=3), "image:tag"))
+    check(found, JOBSET)
+    replicated = found["spec"]["replicatedJobs"][0]
+    task = replicated["template"]["spec"]
+    # 64 chips of v5p are 16 hosts, in each of the 3 slices.
+    assert (replicated["replicas"], task["parallelism"]) == (3, 16)
+    ports = task["template"]["spec"]["containers"][0]["ports"]
+    assert [port["containerPort"] for port in ports] == [8471, 8080]
+    script = queued.rendered(JOB, parse("v5p:4x4x4", slices=3), "z", "true")
+    assert '--node-prefix="$name" --node-count=3 ' in script and "--node-id" not in script
+
+
 def jobset_goes_on(found: dict, status: int) -> bool:
     """What Kubernetes does when a pod's container ends by a status: by the documented order of rules."""
     policy, task = found["spec"]["failurePolicy"], found["spec"]["replicatedJobs"][0]["template"]["spec"]
@@ -119,6 +131,11 @@ def test_wrong_slices_get_a_sentence(name: str, sentence: str) -> None:
     with pytest.raises(UsageError) as raised:
         parse(name)
     assert sentence in str(raised.value)
+
+
+def test_slices_of_one_host_are_not_joined() -> None:
+    with pytest.raises(UsageError, match="--slices is 2, and v5e:2x2 is one host"):
+        parse("v5e:2x2", slices=2)
 
 
 @pytest.mark.parametrize(("name", "run"), [("Night", "gs://b/r"), ("x" * 41, "gs://b/r"), ("ok", "/local")])
@@ -180,11 +197,3 @@ def test_host_tells_how_the_run_ended_unless_it_was_preempted(tmp_path: Path, st
     subprocess.run(["bash", "-c", startup], env=environment, check=False, timeout=60)
     assert (tmp_path / "arguments").read_text().splitlines() == [*JOB.command()[1:], "--supervise", "--restarts=100"]
     assert ((tmp_path / "told").read_text() if (tmp_path / "told").exists() else "") == told
-
-
-def test_command_prints_and_complains() -> None:
-    command = [sys.executable, "-m", "sharding.pods", "--tpu=v5e:4x4", "--config=smoke", "--run=gs://b/r"]
-    printed = subprocess.run([*command, "--image=i"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    check(yaml.safe_load(printed), JOBSET)
-    wrong = subprocess.run([*command, "--kind=queued"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert wrong.returncode == 2 and "--kind=queued needs --zone" in wrong.stderr

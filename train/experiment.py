@@ -11,7 +11,7 @@ from data.recipe import DataSpec
 from data.spec import NOT_SHOWN
 from data.targets import MaskedLM, NextToken, Targets
 from data.training import Format
-from model import encoder, encoder_decoder  # noqa: F401 - specs are found by name among those imported
+from model import encoder, encoder_decoder, head_exchange  # noqa: F401 - specs are found by name among those imported
 from model.masks import sees_later
 from model.pipeline_schedule import check_stages
 from model.spec import ModelSpec

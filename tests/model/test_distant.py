@@ -75,9 +75,8 @@ def test_rows_are_sent_by_the_tpus_own_collective(dispatch: Dispatch, kind: str)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("topology", "name"), [("v5e:2x2", r"gmm[\w.]*"), ("v5p:2x2x1", r"ragged-dot-none[\w.]*")])
-def test_sorted_rows_are_multiplied_by_a_kernel(topology: str, name: str) -> None:
+def test_sorted_rows_are_multiplied_by_a_kernel() -> None:
     """Three products and their six gradients, each of rows with the one expert that is theirs."""
-    text = compiled(Dropless(), topology, Combined(fsdp=4)).as_text()
-    assert len(re.findall(rf"%[\w.-]*{name} = \S+ custom-call\(", text)) >= 9
+    text = compiled(Dropless(), "v5e:2x2", Combined(fsdp=4)).as_text()
+    assert len(re.findall(r"%[\w.-]*gmm[\w.]* = \S+ custom-call\(", text)) >= 9
     assert not [shape for shape in gathered(text) if math.prod(shape) > EXPERTS * EMBED * HIDDEN]

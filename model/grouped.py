@@ -11,7 +11,7 @@ from model.by_expert import ByExpert
 from model.dispatch import Experts
 from model.router import Choice
 from model.rows import back, picked, ranking, sent
-from sharding.axes import platform
+from sharding.axes import device_kind, platform
 
 
 def grouped(
@@ -45,7 +45,9 @@ def _end_to_end(chosen: Int[Array, " choices"], experts: int) -> Order:
     found, choices = ranking(chosen, experts), chosen.shape[0]
     source = jnp.where(jnp.arange(choices) < found.sizes.sum(), found.order, choices)
     slot = jnp.where(chosen < experts, found.place, choices)
-    return Order(source, slot, _Ragged(sizes=found.sizes, owner=chosen[found.order]))
+    # XLA has a kernel for ragged products on v5p alone; on other TPUs each expert multiplies all rows (libtpu 0.0.52).
+    kernel = platform() == "tpu" and device_kind() not in ("TPU v5", "TPU v5p")
+    return Order(source, slot, (_Kernel if kernel else _Ragged)(sizes=found.sizes, owner=chosen[found.order]))
 
 
 def _in_blocks(chosen: Int[Array, " choices"], experts: int) -> Order:
@@ -83,6 +85,31 @@ class _Ragged(ByExpert):
 
     def spread(self, bias: Array, ndim: int) -> Array:
         return picked(bias, self.owner)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kernel(_Ragged):
+    """The same by a Pallas kernel (MegaBlocks' grouped product, Gale 2022; JAX's `megablox`).
+
+    Attributes:
+      rows: rows of a tile; what an expert's last tile lacks is of its neighbour, and is computed twice.
+      most: inputs and outputs of a tile, at most.
+      interpret: run on any platform, by Pallas' interpreter; for tests.
+    """
+
+    rows: int = 512
+    most: int = 1024
+    interpret: bool = False
+
+    def product(self, x: Array, weight: Array) -> Array:
+        # Pallas takes half a second to import, which runs on other platforms need not wait for.
+        from jax.experimental.pallas.ops.tpu.megablox import gmm
+
+        whole = (-(-size // 128) * 128 for size in (x.shape[0], *weight.shape[1:]))
+        tiles = tuple(map(min, (self.rows, self.most, self.most), whole))
+        padded = jnp.pad(x, ((0, -x.shape[0] % tiles[0]), (0, 0)))
+        y = gmm(padded, weight, self.sizes, x.dtype, tiles, interpret=self.interpret)
+        return y[: x.shape[0]]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Experts on other devices, as a TPU's compiler sees them."""
 
 import functools
+import math
 import re
 from typing import Any
 
@@ -49,9 +50,15 @@ def compiled(dispatch: Dispatch, topology: str, placement: Combined) -> jax.stag
         return jax.jit(value, out_shardings=shardings).lower(placed, x).compile()
 
 
-def sent(text: str, kind: str) -> list[str]:
-    """Types of what the collectives of a kind give."""
-    return re.findall(rf"= (\(?\w+\[[\d,]*\]).* {kind}(?:-start)?\(", text)
+def started(text: str, kind: str) -> int:
+    """Number of collectives of a kind."""
+    return len(re.findall(rf" {kind}(?:-start)?\(", text))
+
+
+def gathered(text: str) -> list[list[int]]:
+    """Shapes of what is gathered."""
+    shapes = re.findall(r"= \(?\w+\[([\d,]+)\][^=]* all-gather(?:-start)?\(", text)
+    return [[int(size) for size in shape.split(",")] for shape in shapes]
 
 
 @pytest.mark.slow
@@ -61,16 +68,15 @@ def sent(text: str, kind: str) -> list[str]:
 def test_rows_are_sent_by_the_tpus_own_collective(dispatch: Dispatch, kind: str) -> None:
     text = compiled(dispatch, "v5e:2x4", Combined(expert=4, fsdp=2)).as_text()
     # There and back, and the same for gradients.
-    assert len(sent(text, kind)) >= 4, set(re.findall(r" ([\w-]*all-[\w-]*)\(", text))
-    for shape in sent(text, "all-gather"):
-        sizes = [int(size) for size in re.findall(r"\d+", shape.split("[")[1])]
-        # Each device gathers what `fsdp` divides of its two experts, and never those of others.
-        assert EXPERTS not in sizes or len(sizes) < 3, shape
+    assert started(text, kind) >= 4
+    # Each device gathers what `fsdp` divides of its two experts, never those of others, and no tokens.
+    assert [2, EMBED, HIDDEN] in gathered(text)
+    assert not [shape for shape in gathered(text) if math.prod(shape) > 2 * EMBED * HIDDEN]
 
 
 @pytest.mark.slow
 def test_sorted_rows_are_multiplied_by_a_kernel() -> None:
-    """XLA for TPUs makes `ragged_dot` and both of its gradients kernels, which read rows of experts that have some."""
+    """Three products and their six gradients, each of rows with the one expert that is theirs."""
     text = compiled(Dropless(), "v5e:2x2", Combined(fsdp=4)).as_text()
-    calls = re.findall(r"%(ragged-dot[\w-]*)[.\d]* = \S+ custom-call", text)
-    assert len([name for name in calls if "metadata" not in name]) >= 9
+    assert len(re.findall(r"%[\w.-]*gmm[\w.]* = \S+ custom-call\(", text)) >= 9
+    assert not [shape for shape in gathered(text) if math.prod(shape) > EXPERTS * EMBED * HIDDEN]

@@ -175,8 +175,8 @@ class Experiment:
             part.check(self)
         # What a -1 in the mesh stands for is known only with the devices; `divided_by` checks the rest.
         fixed = math.prod(size for size in self.placement.mesh_shape().values() if size > 0)
-        self.divided_by(self.placement.batch_divisor(fixed))
         check_stages(self.model, self.placement.stages(fixed), self.placement.pipeline(fixed).repeats)
+        self.divided_by(self.placement.batch_divisor(fixed))
 
     @property
     def flops_per_token(self) -> float:

@@ -23,6 +23,7 @@ USAGE = [
     ("--set=batch.sequence=sixteen", "batch.sequence: 'sixteen' is no int"),
     ("--set=model.attention.mask=Causal() & SlidingWindow(64)", "reaches 64 tokens, more than batch.sequence (16)"),
     ("--set=placement=FullySharded(fsdp=3)", "which the placement splits in 3 ways"),
+    ("--set=placement=Combined(stage=4)", "loops of 2 x 1 layers, and placement.stage is 4, which divides"),
     ("--set=model.norm=BatchNorm()", "there is no type 'BatchNorm' here; there is LayerNorm, RMSNorm"),
     ("--rnu=elsewhere", "unknown flag --rnu; did you mean --run?"),
 ]

@@ -211,9 +211,9 @@ class Experiment:
 
     def fits(self, devices: int) -> None:
         """Raises ValueError if a batch, its rows or the layers cannot be divided on so many devices."""
+        check_stages(self.model, self.placement.stages(devices), self.placement.pipeline(devices).repeats)
         self.divided_by(self.placement.batch_divisor(devices))
         self.shared_by(self.placement.sequence_divisor(devices))
-        check_stages(self.model, self.placement.stages(devices), self.placement.pipeline(devices).repeats)
 
     def divided_by(self, ways: int) -> None:
         """Raises ValueError if a micro-batch, or a batch of evaluation, cannot be split in `ways` ways."""

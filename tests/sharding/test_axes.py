@@ -64,3 +64,26 @@ def test_weights_are_gathered_and_gradients_scattered_where_they_lie_apart() -> 
         assert not apart() and scattered(x, "embed", "mlp") is x
     with active(ShardedOptimizer(slices=2, fsdp=2, tensor=2).on()):
         assert apart() and shards(gathered) == (8, 2) and shards(scattered) == (4, 2)
+
+
+def test_code_of_one_device_sees_the_other_axes_alone() -> None:
+    layout = Combined(data=2, stage=2, fsdp=2, micro=6).on()
+    assert layout.replicas() == ("data",) and layout.pipeline() == (6, 1)
+
+    def of_stage(x: jax.Array) -> jax.Array:
+        assert spread("stages") == () and ways("batch") == 4
+        assert mesh().manual_axes == ("stage",)
+        return constrain(2 * x, "batch", "embed")
+
+    def run(x: jax.Array) -> jax.Array:
+        assert spread("stages") == ("stage",) and ways("batch") == 8
+        assert spread("batch") == ("data", "stage", "fsdp")
+        stages = jax.sharding.PartitionSpec("stage")
+        along = jax.shard_map(
+            of_stage, mesh=mesh(), in_specs=stages, out_specs=stages, axis_names={"stage"}, check_vma=False
+        )
+        return along(x)
+
+    with active(layout):
+        x = jnp.arange(32.0).reshape(16, 2)
+        assert (jax.jit(run)(x) == 2 * x).all()

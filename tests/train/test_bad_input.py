@@ -24,6 +24,7 @@ USAGE = [
     ("--set=model.attention.mask=Causal() & SlidingWindow(64)", "reaches 64 tokens, more than batch.sequence (16)"),
     ("--set=placement=FullySharded(fsdp=3)", "which the placement splits in 3 ways"),
     ("--set=placement=Combined(context=5)", "cuts a row in 5 parts; the nearest length that works is 15"),
+    ("--set=placement=Combined(stage=4)", "loops of 2 x 1 layers, and placement.stage is 4, which divides"),
     ("--set=model.norm=BatchNorm()", "there is no type 'BatchNorm' here; there is LayerNorm, RMSNorm"),
     ("--rnu=elsewhere", "unknown flag --rnu; did you mean --run?"),
 ]

@@ -1,4 +1,4 @@
-"""Rematerialisation by name: what the backward pass keeps of a layer, and what it computes again."""
+"""Rematerialisation by name: what the backward pass keeps of a layer and where, and what it computes again."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +10,18 @@ _policies = jax.checkpoint_policies
 # What attention gives: under the one name the layer's output, under the other what Pallas' splash kernel keeps for its
 # backward pass (`model.splash_kernel.KEPT`), without which the kernel would run again for it.
 _ATTENTION = ("attention", "splash")
+# The stream before a block, without which none of it could be computed again.
+STREAM = "stream"
+
+
+def _on_host(*names: str) -> Callable[..., Any]:
+    """What has these names waits for the backward pass in the host's memory; all else is computed again from it."""
+    return _policies.save_and_offload_only_these_names(
+        names_which_can_be_saved=[], names_which_can_be_offloaded=[STREAM, *names], offload_src="device",
+        offload_dst="pinned_host",
+    )  # fmt: skip
+
+
 # Names as researchers know them from MaxText; None means that nothing is recomputed.
 POLICIES: dict[str, Callable[..., Any] | None] = {
     "none": None,
@@ -18,6 +30,9 @@ POLICIES: dict[str, Callable[..., Any] | None] = {
     "save_qkv": _policies.save_only_these_names("query", "key", "value"),
     "save_attention": _policies.save_only_these_names(*_ATTENTION),
     "save_qkv_attention": _policies.save_only_these_names("query", "key", "value", *_ATTENTION),
+    "offload_stream": _on_host(),
+    "offload_attention": _on_host(*_ATTENTION),
+    "offload_qkv_attention": _on_host("query", "key", "value", *_ATTENTION),
 }
 
 

@@ -1,4 +1,4 @@
-"""Rematerialisation by name: what the backward pass keeps of a layer, and what it computes again."""
+"""Rematerialisation by name: what the backward pass keeps of a layer and where, and what it computes again."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +20,18 @@ def _minimal(prim: Any, *operands: Any, **params: Any) -> Any:
     return not turns and _policies.dots_with_no_batch_dims_saveable(prim, *operands, **params)
 
 
+# The stream before a block, without which none of it could be computed again.
+STREAM = "stream"
+
+
+def _on_host(*names: str) -> Callable[..., Any]:
+    """What has these names waits for the backward pass in the host's memory; all else is computed again from it."""
+    return _policies.save_and_offload_only_these_names(
+        names_which_can_be_saved=[], names_which_can_be_offloaded=[STREAM, *names], offload_src="device",
+        offload_dst="pinned_host",
+    )  # fmt: skip
+
+
 # Names as researchers know them from MaxText; None means that nothing is recomputed.
 POLICIES: dict[str, Callable[..., Any] | None] = {
     "none": None,
@@ -30,6 +42,9 @@ POLICIES: dict[str, Callable[..., Any] | None] = {
     "save_query_attention": _policies.save_only_these_names("query", *_ATTENTION),
     "save_qkv_attention": _policies.save_only_these_names("query", "key", "value", *_ATTENTION),
     "save_products": _policies.save_only_these_names(*_PRODUCTS),
+    "offload_stream": _on_host(),
+    "offload_attention": _on_host(*_ATTENTION),
+    "offload_qkv_attention": _on_host("query", "key", "value", *_ATTENTION),
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Int
 
 from model.cache import Cache, LayerCache, mark
@@ -21,7 +22,7 @@ from model.pipeline import pipelined
 from model.pipeline_schedule import schedule_of
 from model.plan import Run, plan
 from model.positions import Positions
-from model.remat import rematerialised
+from model.remat import STREAM, rematerialised
 from model.residual import Norms
 from sharding.axes import BATCH, EMBED, SEQ, constrain, platform
 
@@ -75,7 +76,7 @@ class Block(nnx.Module):
     ) -> tuple[Float[Array, "batch seq embed"], BlockResult]:
         """One block, over the row itself or over what a cache keeps; nothing is dropped without noise."""
         keys = (None,) * 5 if noise is None else tuple(jax.random.split(noise.key, 5))
-        rate = self.config.dropout
+        rate, x = self.config.dropout, checkpoint_name(x, STREAM)
         results: dict[str, Any] = {"routing": None}
         own, crossed = kept if self.cross is not None and kept is not None else (kept, None)
 

@@ -39,7 +39,8 @@ def make_step(
 
     The loss is the mean over the batch's tokens, however it is cut into `accumulate` micro-batches. What routers
     add to it is taken over each micro-batch; the biases that they are balanced by move by the whole batch. A step
-    that `safety` finds bad moves step and position, and nothing else.
+    that `safety` finds bad moves step and position, and nothing else. Weights that lie apart between steps are
+    gathered once, and updated in the shares into which each micro-batch's gradient is summed.
     """
     noisy = blueprint.config.noisy
     table = blueprint.table if probes else None

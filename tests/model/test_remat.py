@@ -51,6 +51,8 @@ def test_rematerialisation_changes_work_but_no_number(make_model) -> None:
     assert flops["full"] > flops["save_attention"] > flops["save_qkv_attention"]
     assert flops["full"] > flops["minimal"] > flops["none"]
     assert flops["save_qkv_attention"] > flops["save_products"] > flops["none"]
+    # On the host or not, what is kept need not be computed again.
+    assert flops["full"] > flops["offload_attention"] > flops["offload_qkv_attention"] > flops["none"]
 
 
 @pytest.mark.slow
@@ -77,3 +79,34 @@ def test_a_tpu_computes_attention_once_where_it_is_kept() -> None:
             text = jax.jit(gradient).lower(weights, tokens).compile().as_text()
         calls[name] = text.count('custom_call_target="tpu_custom_call"')
     assert calls == {"full": 3, "save_attention": 2}
+
+
+@pytest.mark.slow
+def test_a_tpu_keeps_on_the_host_what_is_offloaded() -> None:
+    """The stream before each block, and the output of its attention: bfloat16 of a device's share of the batch."""
+    try:
+        devices = topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2").devices
+    except Exception as error:  # noqa: BLE001 - without libtpu the reason comes in several types
+        pytest.skip(f"libtpu gives no topology here: {error}")
+    layout, layers, embed, rows, seq = DataParallel().on(devices), 6, 256, 32, 1024
+    host, device = {}, {}
+    for name in ("full", "offload_stream", "offload_attention"):
+        config = TransformerConfig(layers, embed, 512, Attention(2), MLP(512), precision=Precision(), remat=name)
+        blueprint = Blueprint(config)
+
+        def gradient(weights: nnx.State, tokens: jax.Array, blueprint: Blueprint = blueprint) -> nnx.State:
+            return jax.grad(lambda w: jnp.mean(jax.nn.logsumexp(blueprint.model(w)(tokens), -1) ** 2))(weights)
+
+        weights = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=layout.replicated), blueprint.shapes
+        )
+        tokens = jax.ShapeDtypeStruct((rows, seq), jnp.int32, sharding=layout.batch)
+        with active(layout):
+            memory = jax.jit(gradient).lower(weights, tokens).compile().memory_analysis()
+        host[name], device[name] = memory.host_temp_size_in_bytes, memory.temp_size_in_bytes
+    stream = layers * rows // len(devices) * seq * embed * 2
+    assert host["full"] == 0 and host["offload_stream"] == pytest.approx(stream, rel=0.05)
+    # The kernel keeps its output once more, and a float32 a query and head.
+    assert 2 * stream <= host["offload_attention"] <= 3.5 * stream
+    # Not less on the device: buffers on the way cost more than these six layers would keep there.
+    print({name: f"{host[name]} bytes on the host, {device[name]} on the device" for name in host})

@@ -122,6 +122,13 @@ def test_gradients_are_summed_once() -> None:
     assert sum(sizes) == BLUEPRINT.count()
 
 
+@pytest.mark.parametrize(("name", "parts"), [("data", 1), ("optimizer", 8)])
+def test_updates_are_computed_where_moments_lie(name: str, parts: int) -> None:
+    """AdamW takes a square root for each weight, and nothing else here does."""
+    roots = re.findall(r" = f32\[([\d,]+)\]\S* sqrt\(", program(name)[0])
+    assert sum(math.prod(map(int, dims.split(","))) for dims in roots) == BLUEPRINT.count() // parts
+
+
 def test_between_slices_go_shares_of_gradients() -> None:
     text, layout = program("slices of all")
     across = [one for one in read.collectives(text, layout.mesh) if "slice" in one.axes]

@@ -75,6 +75,18 @@ def test_two_processes_of_two_devices_train_as_one_device(alone: Path, pair: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "placement", ["FullySharded()", "Combined(data=2, fsdp=2, tensor=2)", "ShardedOptimizer(data=2, fsdp=4)"]
+)
+def test_two_processes_of_four_devices_train_as_one_device(alone: Path, tmp_path: Path, placement: str) -> None:
+    """Gathers, sums and exchanges both within a process and between the two, which Gloo carries."""
+    flags = [*SHORT, f"--set=placement={placement}"]
+    for process in processes.start_job(alone.parent / "tiny.py", tmp_path / "run", *flags, processes=2, devices=4):
+        processes.finish(process, 600)
+    check_same_losses(tmp_path / "run", alone)
+
+
+@pytest.mark.slow
 @LONG
 @pytest.mark.parametrize("placement", ["DataParallel()", "FullySharded(fsdp=4)"])
 def test_four_processes_train_as_one(alone: Path, tmp_path: Path, placement: str) -> None:

@@ -9,6 +9,7 @@ as much as it would on a ring.
 import dataclasses
 import functools
 import re
+from collections.abc import Sequence
 
 import jax
 
@@ -96,9 +97,16 @@ class Network:
         scattered = kind is Kind.ALL_REDUCE and where.name.startswith("all-reduce-scatter")
         return dataclasses.replace(priced, scattered=scattered)
 
-    def sparse_core(self, instruction: Instruction, body: Computation) -> Exchange | None:
-        """What a collective sends that the SparseCore does: an opaque call, told by its name and its shapes alone."""
-        found = _BY_NAME.match(instruction.name)
+    def sparse_core(self, start: Instruction, body: Computation, opaque: Sequence[Computation]) -> Exchange | None:
+        """What a collective sends that the SparseCore does: an opaque call, of which `opaque` may say what it is.
+
+        Where it does not, the call's name and its shapes tell the kind and the size, but not who takes part.
+        """
+        inside = [(where, each) for where in opaque for each in where.instructions if kind_of(each.opcode)]
+        if len(inside) == 1:
+            exchange = self.exchange(*inside[0])
+            return dataclasses.replace(exchange, lane=f"SparseCore {exchange.size}")
+        found = _BY_NAME.match(start.name)
         taken = sum(each.bytes for parameter in body.parameters.values() for each in parameter.arrays)
         made = sum(each.bytes for each in body.root.arrays)
         if found is None or not taken or not made:

@@ -139,7 +139,9 @@ class _Run:
             begun = [self._send(self._player.network.exchange(where, each), True) for where, each in inside]
             self._pending[start.name] = max(begun, key=lambda transfer: transfer.end)
             return
-        exchange = self._player.network.sparse_core(start, body)
+        names = [name for each in body.instructions for name in each.called("called_computations")]
+        opaque = [self._module.computations[name] for name in names if name in self._module.computations]
+        exchange = self._player.network.sparse_core(start, body, opaque)
         if exchange is None:
             self._pending[start.name] = self._moved(body)
         elif any(user.opcode == "async-update" for user in self._where.users.get(start.name, ())):

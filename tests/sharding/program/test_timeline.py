@@ -168,6 +168,22 @@ SPARSE = """%sent (p0: bf16[1024,8192]) -> bf16[8192,8192] {
 """
 
 
+TOLD = """%done (p0: bf16[1024,8192]) -> bf16[8192,8192] {
+  %p0 = bf16[1024,8192]{1,0} parameter(0)
+  ROOT %g = bf16[8192,8192]{1,0} all-gather(%p0), replica_groups=[2,4]<=[8], dimensions={0}
+}, execution_thread="sparsecore"
+
+"""
+
+
+def test_what_the_sparse_core_does_may_be_told() -> None:
+    start = "%all-gather.1 = (bf16[1024,8192]{1,0}, bf16[8192,8192]{1,0}) async-start(%x), calls=%sent"
+    end = "%d = bf16[8192,8192]{1,0} async-done(%all-gather.1)"
+    told = SPARSE.replace('custom_call_target="opaque"', 'custom_call_target="opaque", called_computations={%done}')
+    (found,) = played(start, end, head=HEAD + TOLD + told).collectives
+    assert (found.kind, found.size, found.asynchronous, found.payload_bytes) == (Kind.ALL_GATHER, 4, 1, ARRAY)
+
+
 def test_what_the_sparse_core_sends_begins_when_it_is_fed() -> None:
     """Its name and its shapes are all that is told: a gather of eight parts, from the update on."""
     start = "%all-gather.1 = (bf16[1024,8192]{1,0}, bf16[8192,8192]{1,0}) async-start(%x), calls=%sent"

@@ -2,7 +2,7 @@
 
 What XLA does between is a rule of thumb: a step holds the most either where logits are, while all layers wait to be
 differentiated, or in the backward pass, where gradients grow while a layer is made again. The compiler's own figures
-for 15 steps stand beside it in tests/experiments/planning/test_estimate.py, where they differ by 5% at the most. Models
+for 8 steps stand beside it in tests/experiments/planning/test_estimate.py, where they differ by 5% at the most. Models
 of few megabytes are overestimated, by a third of what they take: XLA holds no logits for them.
 """
 

@@ -1,5 +1,6 @@
 """The few functions in which almost all time is spent, each written for the platform it is traced for."""
 
+import functools
 from typing import TypeVar
 
 import jax
@@ -28,10 +29,35 @@ def linear(
     weight = weight.astype(x.dtype)
     if quantised is not None:
         return quantised(x, weight)
+    if platform() == "tpu" and result is not None and result != x.dtype:
+        return _widened(x, weight, jnp.dtype(result))
     if not _on_cpu(x):
         return jnp.einsum("...i,io->...o", x, weight, preferred_element_type=result)
     flat = cpu_layers.matmul(x.reshape(-1, x.shape[-1]), weight)
     return flat.reshape(*x.shape[:-1], weight.shape[-1])
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _widened(x: Array, weight: Array, result: jnp.dtype) -> Array:
+    """x @ weight in a wider format than theirs, and gradients in theirs.
+
+    A TPU rounds a wide gradient to the narrow format before it multiplies it anyway. Of what is left to XLA, the
+    gradient of the weights is written out in the wide one before it is rounded.
+    """
+    return jnp.einsum("...i,io->...o", x, weight, preferred_element_type=result)
+
+
+def _widened_forward(x: Array, weight: Array, result: jnp.dtype) -> tuple[Array, tuple[Array, Array]]:
+    return _widened(x, weight, result), (x, weight)
+
+
+def _widened_backward(result: jnp.dtype, kept: tuple[Array, Array], by: Array) -> tuple[Array, Array]:
+    x, weight = kept
+    by = by.astype(x.dtype)
+    return jnp.einsum("...o,io->...i", by, weight), jnp.einsum("...i,...o->io", x, by)
+
+
+_widened.defvjp(_widened_forward, _widened_backward)
 
 
 def into_heads(

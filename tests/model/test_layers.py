@@ -87,6 +87,22 @@ def test_heads_are_products_too(where: contextlib.AbstractContextManager) -> Non
     np.testing.assert_allclose(back, np.einsum("bse,ehd,hdo->bso", x, inwards, outwards), atol=1e-5)
 
 
+def test_wide_products_have_narrow_gradients_on_a_tpu() -> None:
+    """Logits in float32 of bfloat16, and gradients against NumPy, to the rounding of bfloat16."""
+    rng = np.random.default_rng(2)
+    x, w, by = (rng.normal(size=shape) for shape in ((2, 3, 5), (5, 4), (2, 3, 4)))
+    narrow = [jnp.asarray(part, jnp.bfloat16) for part in (x, w)]
+    with axes.active(Elsewhere()):
+        found, pull = jax.vjp(lambda x, w: linear(x, w, jnp.float32), *narrow)
+    assert found.dtype == jnp.float32
+    x, w = (np.asarray(part, np.float64) for part in narrow)
+    np.testing.assert_allclose(found, x @ w, rtol=1e-5, atol=1e-5)
+    d_x, d_w = pull(jnp.asarray(by, jnp.float32))
+    assert d_x.dtype == d_w.dtype == jnp.bfloat16
+    np.testing.assert_allclose(d_x.astype(jnp.float32), by @ w.T, rtol=0.02, atol=0.05)
+    np.testing.assert_allclose(d_w.astype(jnp.float32), np.einsum("bsi,bso->io", x, by), rtol=0.02, atol=0.05)
+
+
 def test_only_tpus_are_told_what_to_compute_by_itself() -> None:
     def primitives() -> str:
         return str(jax.make_jaxpr(lambda x: by_itself((x, x)))(1.0))

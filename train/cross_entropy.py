@@ -20,9 +20,7 @@ def cross_entropy(
 ) -> tuple[Float[Array, "batch seq"], Float[Array, "batch seq"]]:
     """Negative log likelihood of each target, in nats, and log of the softmax's sum."""
     log_z = jax.nn.logsumexp(logits, axis=-1)
-    # Compared rather than indexed: the gradient of an index scatters into zeros, a further array as large as logits.
-    chosen = jnp.arange(logits.shape[-1]) == jnp.clip(targets, 0, logits.shape[-1] - 1)[..., None]
-    return log_z - jnp.sum(jnp.where(chosen, logits, 0), axis=-1), log_z
+    return log_z - jnp.take_along_axis(logits, targets[..., None], axis=-1, mode="clip")[..., 0], log_z
 
 
 class Weighed(NamedTuple):

@@ -14,7 +14,7 @@ from train.feed import abstract_batch
 from train.memory import Memory, memory_of
 from train.objective import CausalLM
 from train.state import Blueprint, abstract_state, fresh_state
-from train.step import compile_step, make_step
+from train.step import compile_step, lower_step, make_step
 
 CONFIG = TransformerConfig(2, 16, 64, Attention(2), MLP(32), precision=Precision(compute="float32"))
 
@@ -46,6 +46,22 @@ def test_categories_are_those_of_the_arrays(placement) -> None:
     # A row of 8 tokens: two int32 and a float32 each.
     assert memory.batch == 8 * 12 and memory.objective == 0
     assert memory.temporary > 0 and (memory.peak is None or memory.peak > memory.weights)
+
+
+def test_a_step_on_one_cpu_holds_less_than_xla_would_have_it() -> None:
+    from data.targets import NextToken
+
+    model = TransformerConfig(8, 64, 256, Attention(2), MLP(256), precision=Precision(compute="float32"))
+    layout = DataParallel().on(jax.devices()[:1])
+    blueprint, optimizer = Blueprint(model), optax.adam(0.1)
+    abstract = abstract_state(blueprint, optimizer, layout)
+    rows = abstract_batch(NextToken().fields(512), 1, layout)
+    step = make_step(blueprint, CausalLM(), optimizer, lambda step: 0.1, seed=0)
+    quick = {"xla_backend_optimization_level": 0}
+    lean = compile_step(step, abstract, rows, layout, quick).memory_analysis()
+    plain = lower_step(step, abstract, rows, layout).compile(quick).memory_analysis()
+    assert lean.temp_size_in_bytes < 0.9 * plain.temp_size_in_bytes
+    assert lean.argument_size_in_bytes == plain.argument_size_in_bytes
 
 
 def test_it_is_told() -> None:

@@ -44,6 +44,7 @@ def result(expert: str, way: Dispatch, traced_for: str) -> Any:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(grouped, "platform", lambda: traced_for)
+        patch.setattr(grouped, "device_kind", lambda: "TPU v5p")
         return jax.jit(value, compiler_options=QUICK)(state, jnp.asarray(X))
 
 
@@ -123,6 +124,7 @@ def test_sorted_tokens_come_back(chosen: list[list[int]], traced_for: str) -> No
     x = np.arange(1, 19, dtype=np.float32).reshape(1, 6, 3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(grouped, "platform", lambda: traced_for)
+        patch.setattr(grouped, "device_kind", lambda: "TPU v5p")
         y, _ = _dropless(traced_for)(jnp.asarray(x), jnp.asarray([chosen]), jnp.asarray(weights))
     factors = (weights * (np.asarray([chosen]) + 1)).sum(-1, keepdims=True)
     np.testing.assert_allclose(y, factors * x, rtol=1e-5)

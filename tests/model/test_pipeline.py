@@ -235,8 +235,7 @@ def test_stages_send_activations_and_nothing_else() -> None:
     config = dataclasses.replace(DENSE, layers=2)
     program, _, _ = compiled(config, Combined(stage=2, data=4, fsdp=1).on())
     found = collectives(program)
-    # Of 2 micro-batches each device has 2 rows; besides the stream, positions and segments of rows. On to the next
-    # stage, round the other way, and for the last ones home: forward and back.
+    # Each device has 2 rows of a micro-batch. On to the next stage, the other way round, and the last ones home.
     sent = sorted(shape for kind, shape, _ in found if kind == "collective-permute")
     assert sent == ["f32[2,8,8]"] * 6 + ["s32[2,8]"] * 4
     assert {kind for kind, _, _ in collectives(program, within="shard_map/while")} == {"collective-permute"}

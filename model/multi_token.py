@@ -14,9 +14,10 @@ from model.mixing import Step
 from model.moe import MoE
 from model.parameters import normal
 from model.parametrization import Rule
+from model.position_weights import PositionWeights
 from model.positions import default_positions
 from model.spec import Batch, OfStacks
-from model.stack import PositionWeights, Stack
+from model.stack import Stack
 from model.transformer import DecoderLM
 from sharding.axes import EMBED
 

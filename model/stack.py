@@ -1,6 +1,5 @@
 """Blocks, and stacks of them that are scanned run by run."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -8,20 +7,20 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from model.cache import Cache, LayerCache, mark
 from model.config import BlockSpec, TransformerConfig
 from model.feedforward import Routing
 from model.layers import by_itself
 from model.masks import Retention
-from model.mixing import Kept, Mixing, Step
+from model.mixing import Kept, Step
 from model.observation import apart, observe, observed, pass_on
 from model.parameters import stacked
 from model.pipeline import pipelined
 from model.pipeline_schedule import schedule_of
 from model.plan import Run, plan
-from model.positions import Positions
+from model.position_weights import PositionWeights
 from model.remat import STREAM, rematerialised
 from model.residual import Norms
 from sharding.axes import BATCH, EMBED, SEQ, constrain, platform
@@ -70,7 +69,7 @@ class Block(nnx.Module):
         self,
         x: Float[Array, "batch seq embed"],
         step: Step,
-        positions: "PositionWeights",
+        positions: PositionWeights,
         kept: Kept,
         noise: Noise | None,
     ) -> tuple[Float[Array, "batch seq embed"], BlockResult]:
@@ -110,48 +109,6 @@ class Block(nnx.Module):
         x = constrain(self.config.residual.join(x, layers, self.norms, branch), BATCH, SEQ, EMBED)
         observe("stream", x)
         return x, BlockResult(results["kept"], results["routing"])
-
-
-@dataclasses.dataclass(frozen=True)
-class Encoding:
-    """A position encoding, and the heads it is made for."""
-
-    positions: Positions
-    heads: int
-
-
-@dataclasses.dataclass(frozen=True)
-class _Encodings:
-    """Encodings and their names, as one value that Flax leaves alone."""
-
-    named: tuple[tuple[Encoding, str], ...]
-
-
-class PositionWeights(nnx.Module):
-    """The weights of position encodings, each shared by all layers that have it, by the first block that does."""
-
-    def __init__(self, config: TransformerConfig, blocks: Sequence[BlockSpec], rngs: nnx.Rngs) -> None:
-        first: dict[Encoding, int] = {}
-        for i, block in enumerate(blocks):
-            for mixing in (block.attention, block.cross):
-                if mixing is not None:
-                    first.setdefault(Encoding(mixing.positions, mixing.heads), i)
-        self.encodings = _Encodings(tuple((encoding, str(i)) for encoding, i in first.items()))
-        for encoding, name in self.encodings.named:
-            if (weights := encoding.positions.weights(config.sizes, encoding.heads, rngs)) is not None:
-                setattr(self, name, weights)
-
-    def of(self, mixing: Mixing) -> nnx.Module | None:
-        """The weights for a layer; None if its encoding has none."""
-        return getattr(self, dict(self.encodings.named)[Encoding(mixing.positions, mixing.heads)], None)
-
-    def at_input(
-        self, x: Float[Array, "batch seq embed"], position: Int[Array, "batch seq"]
-    ) -> Float[Array, "batch seq embed"]:
-        """The embedded input with all encodings that act there."""
-        for encoding, name in self.encodings.named:
-            x = encoding.positions.at_input(getattr(self, name, None), x, position)
-        return x
 
 
 class _Pass(NamedTuple):

@@ -13,9 +13,10 @@ from model.config import BlockSpec, TransformerConfig
 from model.layers import embedding, linear
 from model.mixing import Memory, Step
 from model.parameters import filled, normal
+from model.position_weights import PositionWeights
 from model.positions import default_positions
 from model.spec import Batch, Hidden
-from model.stack import BlockResult, PositionWeights, Stack, drop
+from model.stack import BlockResult, Stack, drop
 from sharding.axes import BATCH, EMBED, SEQ, TYPES, VOCAB, constrain
 
 __all__ = ["DecoderLM", "Outputs", "Transformer", "TransformerConfig"]

@@ -88,20 +88,12 @@ def active(layout: ActiveLayout) -> Iterator[None]:
         _active.reset(token)
 
 
-class _Undivided:
+class _Undivided(ActiveLayout):
     """A layout as code sees it that is written for one device's share."""
 
     def __init__(self, whole: ActiveLayout) -> None:
         self.platform, self.mesh = whole.platform, whole.mesh
         self.device_kind = getattr(whole, "device_kind", None)
-
-    def activation(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> jax.sharding.Sharding | None:
-        """None: arrays are one device's already."""
-        return None
-
-    def spread(self, axis: str) -> tuple[str, ...]:
-        """None."""
-        return ()
 
 
 @contextlib.contextmanager

@@ -24,7 +24,6 @@ from train.hooks import Hook, Moment
 from train.loop import train
 from train.optimizers import AdamW
 from train.probes.norms import LayerNorms
-from train.profile import Profile
 from train.run_directory import RunDirectory
 from train.schedule import WarmupCosine
 
@@ -64,7 +63,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     )
     CALLS.clear()
     began = time.perf_counter()
-    train(experiment, RunDirectory(folder / "run"), profile=Profile(4, 5), say=lambda line: None)
+    train(experiment, RunDirectory(folder / "run"), say=lambda line: None)
     return folder / "run", time.perf_counter() - began
 
 
@@ -109,7 +108,3 @@ def test_memory_is_told(seen: tuple[Path, float]) -> None:
     weights = 257 * 8 + 2 * (4 * 64 + 2 * 128) + 5 * 8
     assert told["perf/memory_weights_bytes"] == 4 * weights
     assert told["perf/memory_batch_bytes"] == 8 * 16 * 12 / jax.device_count()
-
-
-def test_the_steps_asked_for_are_traced(seen: tuple[Path, float]) -> None:
-    assert len(list((seen[0] / "profile").rglob("perfetto_trace.json.gz"))) == 1

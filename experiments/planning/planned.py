@@ -47,8 +47,8 @@ def planned(
             f"has {request.topology.usable_bytes / 2**30:.2f}; {remedy(experiment, request.topology, traces)}"
         )
     say(f"compiling {request.config} for {request.topology} ...")
-    program, occupancy, effort = step.compile()
+    text, occupancy, effort = step.compile()
     say(f"compiled in {effort.trace_seconds + effort.compile_seconds:.0f} s")
-    cost = None if program is None else cost_of(program, request.topology.chip, step.layout.mesh)
+    cost = None if text is None else cost_of(text, request.topology.chip, step.layout.mesh)
     advice = "" if occupancy.fits else remedy(experiment, request.topology, traces)
     return Record(request, work, occupancy, estimated, cost, effort, options, notes, advice)

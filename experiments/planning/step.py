@@ -4,13 +4,15 @@ import dataclasses
 import resource
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 
 from experiments.planning.mismatch import divided
 from experiments.planning.occupancy import Occupancy, occupied, too_large
+from sharding.axes import active
+from sharding.compiler_flags import compiler_options
 from sharding.placement import Layout
+from sharding.program.dump import compiled_text
 from sharding.topology import Topology
 from train.experiment import Experiment
 from train.program import Programs
@@ -59,14 +61,15 @@ class Step:
         """Sentences on weights that the placement would divide and cannot."""
         return self.programs.blueprint.undivided(self.layout)
 
-    def compile(self) -> tuple[jax.stages.Compiled | None, Occupancy, Effort]:
-        """The program, None if the compiler finds no room for it; its memory; and what it took."""
+    def compile(self) -> tuple[str | None, Occupancy, Effort]:
+        """The program's text, None if the compiler finds no room for it; its memory; and what it took."""
         began = time.perf_counter()
         lowered, rows = self.programs.lowered(self.units)
         traced = time.perf_counter()
-        compiled: Any = None
+        text: str | None = None
         try:
-            compiled = self.programs.compiled(lowered)
+            with active(self.layout):
+                compiled, text = compiled_text(lowered, compiler_options(self.layout.device_kind))
             found = occupied(compiled, self.programs.abstract, rows, self.topology)
         except jax.errors.JaxRuntimeError as error:
             wanted = too_large(error)
@@ -75,4 +78,4 @@ class Step:
             found = occupied(None, self.programs.abstract, rows, self.topology, wanted)
         ended = time.perf_counter()
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        return compiled, found, Effort(traced - began, ended - traced, most)
+        return text, found, Effort(traced - began, ended - traced, most)

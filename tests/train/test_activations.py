@@ -20,6 +20,7 @@ from train.hooks import Hook
 from train.objective import CausalLM
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_the_layers_one_by_one() -> None:
     attention = Interleaved((Attention(2, mask=Causal() & SlidingWindow(2)), Attention(2)))
     experts = MoE(experts=4, top_k=1, expert=MLP(8), balance=BalanceLoss())

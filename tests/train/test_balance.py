@@ -113,6 +113,7 @@ def test_metrics_are_means_over_the_layers_that_route() -> None:
     )
 
 
+@pytest.mark.slow
 def test_micro_batches_move_biases_as_the_whole_batch() -> None:
     """Micro-batches of very different weights; loads are of all positions, so that they add up."""
     data = batch(ragged=True)
@@ -132,6 +133,7 @@ def test_micro_batches_move_biases_as_the_whole_batch() -> None:
     assert 1 <= float(metrics["train/router_max_load"]) <= EXPERTS
 
 
+@pytest.mark.slow
 def test_what_routers_add_is_minimised() -> None:
     plain, state = stepper(Unbalanced())
     added, _ = stepper(BalanceLoss(0.3), z_loss=0.1)

@@ -84,7 +84,9 @@ def experiment(directory: Path, kind: str, **changes: Any) -> Experiment:
     })  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind in ("spans", "masked"))) for kind in KINDS]
+)
 def test_it_learns(tmp_path: Path, kind: str) -> None:
     chosen = experiment(tmp_path, kind)
     run = RunDirectory(tmp_path / "run")
@@ -109,6 +111,7 @@ def test_it_learns(tmp_path: Path, kind: str) -> None:
     assert ("eval/bits_per_byte" in last) == (kind == "next")
 
 
+@pytest.mark.slow
 def test_an_encoder_decoder_resumes_and_is_sharded_exactly(tmp_path: Path) -> None:
     chosen = experiment(tmp_path, "spans", steps=6, cadence=Cadence(log=1, evaluate=6, checkpoint=3))
     losses = {}

@@ -99,6 +99,7 @@ def test_of_a_prefix_only_the_last_place_is_asked_for_more() -> None:
     assert float(MultiTokenPrediction(further=0.6).sums(made, batch, None).loss) == pytest.approx(wanted, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_decoder_is_left_alone() -> None:
     """The next token's likelihood does not depend on the further modules, and only training learns them."""
     made = model()

@@ -111,6 +111,7 @@ def test_a_resume_does_not_go_back_to_the_source(folder: Path, tiny: Experiment,
     same(expected, arrays(path, 14))
 
 
+@pytest.mark.slow
 def test_weights_alone_begin_anew_in_any_precision_and_placement(folder: Path, tiny: Experiment, trunk: Path) -> None:
     halves = change(tiny.model, vocab=264, precision=Precision(weights="bfloat16", compute="float32"))
     anew = change(tiny, model=halves, placement=FullySharded(), steps=1, start=FromRun(str(trunk)))

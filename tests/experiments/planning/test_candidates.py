@@ -2,6 +2,8 @@
 
 import math
 
+import pytest
+
 from experiments.planning.candidates import candidates, changed, meshes_of, with_kernels
 from sharding.topology import Topology
 from train.load import load_experiment
@@ -52,6 +54,7 @@ def test_candidates_are_what_their_changes_make(config: str) -> None:
     assert {candidate.experiment.model.remat for candidate in found} >= {"none", "full", "minimal", "save_qkv"}
 
 
+@pytest.mark.slow
 def test_batches_are_tried_when_asked_for(config: str) -> None:
     _, experiment = load_experiment(config)
     sizes = {candidate.experiment.batch.batch for candidate in candidates(experiment, V5E, 16, batches=True)}

@@ -6,7 +6,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, PartitionSpec
 from jaxtyping import Array, Float
 
 from model.dispatch import Dispatch, Experts, Stream
@@ -62,14 +62,14 @@ class Split:
       buffer: that of `Dropless`.
     """
 
-    mesh: Mesh
+    mesh: Mesh | AbstractMesh
     tokens: tuple[tuple[str, ...], tuple[str, ...]]
     experts: tuple[str, ...]
     hidden: tuple[str, ...]
     buffer: float
 
     @classmethod
-    def of(cls, devices: Mesh, experts: Experts, x: Stream, buffer: float) -> "Split":
+    def of(cls, devices: Mesh | AbstractMesh, experts: Experts, x: Stream, buffer: float) -> "Split":
         """As the active layout has it, where sizes can be divided; what cannot every device has whole."""
         held = spread(EXPERTS) if experts.divided else ()
         units = {

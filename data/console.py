@@ -22,12 +22,11 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, NoReturn
 
 from absl import app, flags, logging
 
-from data import exits
+from data import devices, exits
 
 ROOMS = frozenset({"model", "data", "sharding", "train", "experiments"})
 
@@ -39,14 +38,6 @@ _QUIET = {
     "TF_ENABLE_ONEDNN_OPTS": "0",
     "GRPC_VERBOSITY": "ERROR",
     "GLOG_minloglevel": "3",
-}
-# libtpu, on a machine without a TPU, looks for one over the network and complains about what it
-# does not find. These answer its questions; compiling for a named topology ignores them.
-_NO_TPU = {
-    "TPU_SKIP_MDS_QUERY": "1",
-    "TPU_WORKER_HOSTNAMES": "localhost",
-    "TPU_ACCELERATOR_TYPE": "v5litepod-1",
-    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
 _TIRESOME = (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ResourceWarning)
 # What people write on purpose. Any other type is a surprise, and its name is part of the news.
@@ -65,8 +56,7 @@ def quiet() -> None:
     A variable that is set already is left alone, and so are warnings when Python was told what to
     do with them (`-W`, `PYTHONWARNINGS`).
     """
-    chatter = _QUIET if _tpu_attached() else _QUIET | _NO_TPU
-    for name, value in chatter.items():
+    for name, value in (_QUIET | devices.settings()).items():
         os.environ.setdefault(name, value)
     if not sys.warnoptions:
         for category in _TIRESOME:
@@ -263,14 +253,6 @@ def _sentence(error: BaseException) -> str:
 def _fold(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
-
-
-def _tpu_attached() -> bool:
-    """Whether this machine may hold a TPU: its device files, or a person who says so."""
-    if any(name in os.environ for name in ("JAX_FORCE_TPU_INIT", "TPU_NAME")):
-        return True
-    device_files = ("accel[0-9]*", "accel/*", "vfio/[0-9]*")
-    return any(any(Path("/dev").glob(pattern)) for pattern in device_files)
 
 
 def _reader_gone(stream: IO[str]) -> bool:

@@ -3,6 +3,8 @@
 The same command again goes on where it was stopped. A study is one file in experiments/ablations; --list names them.
 """
 
+from pathlib import Path
+
 from absl import flags
 
 from data import console
@@ -16,7 +18,9 @@ def main(argv: list[str]) -> None:
     from data.user_code import load_file, usage
     from experiments.ablation.catalogue import load_study, study_names
     from experiments.ablation.executor import OneByOne
+    from experiments.ablation.findings import findings
     from experiments.ablation.plan import Plan
+    from experiments.ablation.published import commit, write, write_docs
     from experiments.ablation.runner import run
     from experiments.ablation.shown import listing, planned
     from experiments.ablation.store import Store
@@ -24,6 +28,9 @@ def main(argv: list[str]) -> None:
     given = flags.FLAGS
     for path in getattr(given, "import"):
         load_file(path)
+    if given.docs:
+        write_docs()
+        return
     if given.list:
         print(listing({name: load_study(name) for name in study_names()}))
         return
@@ -40,13 +47,20 @@ def main(argv: list[str]) -> None:
         return
     with OneByOne() as executor:
         ran = run(plan, store, executor)
-    print(ran)
+    found = findings(Path(given.study).stem, given.scale, ran, changes)
+    print(f"{found['verdict']['told']}: {found['verdict']['why']}")
+    print(f"report: {write(store.root, found)}")
+    if given.commit:
+        print(f"committed: {commit(found)}")
 
 
 if __name__ == "__main__":
     flags.DEFINE_string("study", "", "a study in experiments/ablations, or a Python file with one")
-    flags.DEFINE_string("scale", "cpu", "how large: cpu (at most 30 minutes on two cores), gpu (an hour on one card), "
-                        "paper (as published)")  # fmt: skip
+    flags.DEFINE_string(
+        "scale",
+        "cpu",
+        "how large: cpu (at most 30 minutes on two cores), gpu (an hour on one card), paper (as published)",
+    )
     flags.DEFINE_list("arms", [], "only these arms, by name; by default all")
     flags.DEFINE_integer("seeds", None, "how many seeds judge; by default as many as the study has")
     flags.DEFINE_multi_string("set", [], "change one field of the parent, steps=100; may be repeated")
@@ -54,6 +68,10 @@ if __name__ == "__main__":
     flags.DEFINE_multi_string("import", [], "Python file with types of your own, to use in --set")
     flags.DEFINE_string("out", "runs/ablations", "directory to write to; studies share runs in it")
     flags.DEFINE_bool("any_code", False, "take runs of other versions of the code as well")
+    flags.DEFINE_bool(
+        "commit", False, "put what was found among experiments/ablations/results, and write docs/ablations.md anew"
+    )
+    flags.DEFINE_bool("docs", False, "write docs/ablations.md from the committed results, and leave")
     flags.DEFINE_bool("dry_run", False, "say what would be run, and leave")
     flags.DEFINE_bool("list", False, "name the studies, and leave")
     console.run(main, interrupted="what was done is saved; the same command goes on from there")

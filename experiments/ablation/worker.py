@@ -31,7 +31,7 @@ from train.experiment import Experiment
 # Metrics that tell runs apart, and nothing of what they learnt.
 _LEFT_OUT = ("train/batch", "train/tokens", "perf/seconds_")
 # Of the environment, what differs from run to run of the same study.
-_OF_ONE_RUN = ("time", "command")
+_OF_ONE_RUN = ("time", "command", "code")
 
 
 def perform(folder: epath.Path) -> None:

@@ -84,7 +84,7 @@ def _arm(plan: Plan, arm: Arm, ran: Ran, cells: Cells) -> dict[str, Any]:
         "weights": results[0].weights if results else None,
         "flops": results[0].flops if results else None,
         "seconds": _plain(np.median([sum(r.seconds.values()) for r in results]) if results else math.nan),
-        "step_seconds": _plain(_median([r.series.get("perf/step_seconds", []) for r in results])),
+        "step_seconds": _plain(np.median([r.seconds.get("steps", math.nan) / r.steps for r in results] or [math.nan])),
         "curve": _curve([result.series.get(metric.key, []) for result in results]),
         "failed": sorted({o.reason for t in plan.trials(ran.done) if t.arm == arm.name
                           and isinstance(o := ran.done[t.address], Failure)}),
@@ -189,11 +189,6 @@ def _warnings(plan: Plan, ran: Ran, arms: Sequence[Mapping[str, Any]]) -> list[s
     if len(devices) > 1:
         found.append(f"runs were made on different devices: {', '.join(sorted(devices))}")
     return found
-
-
-def _median(series: Sequence[Sequence[tuple[int, float]]]) -> float:
-    values = [value for points in series for _, value in points]
-    return float(np.median(values)) if values else math.nan
 
 
 def _plain(value: Any) -> float | None:

@@ -57,7 +57,7 @@ def small_decoder(changes: Mapping[str, Any] = NOTHING) -> Experiment:
             schedule=WarmupCosine(peak=3e-3, warmup=40),
             steps=400,
             safety=_AS_IT_COMES,
-            cadence=Cadence(log=20, evaluate=80, checkpoint=400, keep=1),
+            cadence=Cadence(log=20, evaluate=100, checkpoint=200, keep=1),
         ),
         changes,
     )

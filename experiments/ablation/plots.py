@@ -23,6 +23,8 @@ _SETTINGS = {
     "xtick.color": "#6a726d", "ytick.color": "#6a726d", "grid.color": "#e8eae4", "axes.grid": True,
     "axes.axisbelow": True, "legend.frameon": False, "figure.constrained_layout.use": True,
 }  # fmt: skip
+# Which program drew it, and when, says nothing of the study.
+_UNSAID = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 _DASHES = ("-", "--", ":")
 
 
@@ -120,7 +122,7 @@ def _picture(name: str, size: tuple[float, float]) -> Iterator[tuple[Axes, io.St
         try:
             yield axes, svg
             whole = io.StringIO()
-            figure.savefig(whole, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+            figure.savefig(whole, format="svg", transparent=True, metadata=_UNSAID)
             # Without what only a file of its own needs.
             svg.write(whole.getvalue().partition("<svg")[1] + whole.getvalue().partition("<svg")[2])
         finally:

@@ -36,7 +36,7 @@ def number(loss: float | None, sd: float) -> PaperNumber | None:
 
 def study() -> Study:
     """The study."""
-    rates = values("schedule.peak", 1e-3, 3e-3, 1e-2)
+    rates = values("schedule.peak", 3e-3, 1e-2, 3e-2)
     return Study(
         paper=Paper(
             title="GLU Variants Improve Transformer",

@@ -16,7 +16,7 @@ SOURCE = "Table 1, column final loss"
 
 def study() -> Study:
     """The study."""
-    rates = values("schedule.peak", 1e-3, 3e-3, 1e-2)
+    rates = values("schedule.peak", 3e-3, 1e-2, 3e-2)
     return Study(
         paper=Paper(
             title="Do Transformer Modifications Transfer Across Implementations and Applications?",

@@ -17,13 +17,13 @@ def main(argv: list[str]) -> None:
     from data.console import UsageError
     from data.user_code import load_file, usage
     from experiments.ablation.catalogue import load_study, study_names
-    from experiments.ablation.executor import OneByOne
     from experiments.ablation.findings import findings
     from experiments.ablation.plan import Plan
     from experiments.ablation.published import commit, write, write_docs
     from experiments.ablation.runner import run
     from experiments.ablation.shown import listing, planned
     from experiments.ablation.store import Store
+    from experiments.ablation.together import Together
 
     given = flags.FLAGS
     for path in getattr(given, "import"):
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
     if given.dry_run:
         print(planned(plan, store))
         return
-    with OneByOne() as executor:
+    with Together(given.together) as executor:
         ran = run(plan, store, executor)
     found = findings(Path(given.study).stem, given.scale, ran, changes)
     print(f"{found['verdict']['told']}: {found['verdict']['why']}")
@@ -67,6 +67,13 @@ if __name__ == "__main__":
     flags.DEFINE_string("text", "", "learn from these files (a path or a pattern) instead of the study's own text")
     flags.DEFINE_multi_string("import", [], "Python file with types of your own, to use in --set")
     flags.DEFINE_string("out", "runs/ablations", "directory to write to; studies share runs in it")
+    flags.DEFINE_integer(
+        "together",
+        8,
+        "runs that differ in numbers alone (learning rate, seed, decay) and are trained as one program, at most; "
+        "1: each by itself",
+        lower_bound=1,
+    )
     flags.DEFINE_bool("any_code", False, "take runs of other versions of the code as well")
     flags.DEFINE_bool(
         "commit", False, "put what was found among experiments/ablations/results, and write docs/ablations.md anew"

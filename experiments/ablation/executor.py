@@ -1,11 +1,14 @@
 """How runs are made: here one after another, in a process of their own, so that one that dies takes none with it."""
 
 import abc
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from types import TracebackType
+
+from etils import epath
 
 from data import exits
 from experiments.ablation.address import ROOT
@@ -64,20 +67,27 @@ class OneByOne(Executor):
 
     def _one(self, trial: Trial, store: Store) -> Result | Failure:
         folder = store.enter(trial)
-        for attempt in range(1, _ATTEMPTS + 1):
-            process = self._started(store)
-            assert process.stdin is not None and process.stdout is not None
-            process.stdin.write(f"{folder}\n")
-            process.stdin.flush()
-            answer = process.stdout.readline().strip()
+        for _ in range(_ATTEMPTS):
+            answer = self.asked([folder], store)
             if (result := read(folder / "result.json")) is not None:
                 return result
-            if answer:
+            if isinstance(answer, str):
                 return Failure(trial.address, answer)
-            way, self._process = exits.of(process.wait()), None
-            if attempt == _ATTEMPTS or not way.again:
+            if not answer.again:
                 break
-        return Failure(trial.address, f"its process {way.name}: {way.meaning} (see {folder / 'log.txt'})")
+        return Failure(trial.address, f"its process {answer.name}: {answer.meaning} (see {folder / 'log.txt'})")
+
+    def asked(self, folders: Sequence[epath.Path], store: Store) -> str | exits.Exit:
+        """Has the runs of these folders made as one. Returns why nothing came of it, empty if all went well, or how
+        the process ended that was to do it."""
+        process = self._started(store)
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(json.dumps([str(folder) for folder in folders]) + "\n")
+        process.stdin.flush()
+        if line := process.stdout.readline():
+            return line.strip()
+        self._process = None
+        return exits.of(process.wait())
 
     def _started(self, store: Store) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:

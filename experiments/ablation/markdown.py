@@ -35,13 +35,19 @@ def section(found: Mapping[str, Any]) -> str:
         "",
         f"    python -m experiments.ablate --study={found['study']} --scale={found['scale']}",
         "",
-        table(*tables.figures(found)),
-        f"{tables.summary(found)}{changed} {' '.join(f'{note}.' for note in found['notes'])}".strip(),
+        table(*tables.figures(found)).rstrip(),
+        "",
+        f"{tables.summary(found)}{changed} {' '.join(sentence(note) for note in found['notes'])}".strip(),
         "",
         *(f"- {warning}" for warning in found["warnings"]),
         *([""] if found["warnings"] else []),
     ]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def sentence(note: str) -> str:
+    """A note with a full stop."""
+    return note if note.endswith(".") else f"{note}."
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

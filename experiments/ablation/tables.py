@@ -36,7 +36,7 @@ def figures(found: Mapping[str, Any]) -> tuple[Row, list[Row]]:
 
 def comparisons(found: Mapping[str, Any]) -> tuple[Row, list[Row]]:
     """Pair by pair: by how much the one is ahead of the other, and what that says."""
-    head = ("better", "worse", "ahead by", "95% interval", "p", "p, after Holm", "alone it")
+    head = ("arm", "against", "ahead by", "95% interval", "p", "p, after Holm", "alone")
     rows = [
         (
             pair["better"],
@@ -45,7 +45,7 @@ def comparisons(found: Mapping[str, Any]) -> tuple[Row, list[Row]]:
             interval(pair["interval"]),
             f"{pair['p']:.3g}",
             f"{pair['adjusted']:.3g}",
-            {"holds": "holds", "fails": "fails", "open": "is open"}[pair["standing"]],
+            pair["standing"],
         )
         for pair in _pairs(found)
     ]

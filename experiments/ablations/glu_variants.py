@@ -66,6 +66,6 @@ def study() -> Study:
         scales={
             "cpu": Scale(small_decoder(), tuning=Tuned(rates), note="2 x 64 on bytes; a decoder, next-byte loss"),
             "gpu": Scale(medium_decoder(), tuning=Tuned(values("schedule.peak", 5e-4, 1e-3, 2e-3))),
-            "paper": Scale(t5_base(), seeds=4, topology="v5e:4x4"),
+            "paper": Scale(t5_base(), topology="v5e:4x4"),
         },
     )

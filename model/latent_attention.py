@@ -17,7 +17,7 @@ from model.observation import Attended, observe
 from model.parameters import Sizes, normal
 from model.positions import Positions, Rope, angles_fit
 from model.quantised import QuantisedProduct
-from sharding.axes import BATCH, EMBED, HEAD_DIM, HEADS, RANK, SEQ, constrain
+from sharding.axes import BATCH, EMBED, HEAD_DIM, HEADS, LATENT, RANK, SEQ, constrain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +109,7 @@ class LatentAttentionLayer(nnx.Module):
         self.scores = Scores(spec.scale or spec.score_scale * sizes.parametrization.scores(spec.query_dim))
         embed, std = sizes.embed, sizes.init_std
 
-        def up(rank: int, features: int, std: float, axis: str = RANK) -> nnx.Param:
+        def up(rank: int, features: int, std: float, axis: str = LATENT) -> nnx.Param:
             return normal(rngs, (rank, spec.heads, features), (axis, HEADS, HEAD_DIM), std, sizes)
 
         def norm(rank: int) -> nnx.Module:

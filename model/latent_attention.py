@@ -154,7 +154,8 @@ class LatentAttentionLayer(nnx.Module):
         else:
             latent, shared = written(kept, (latent, shared), step, self.spec.mask)
             mixed = self._over_latents(plain, rotary, latent, shared, over_cache(self.spec.mask, step))
-        mixed = checkpoint_name(constrain(mixed, BATCH, SEQ, HEADS, HEAD_DIM), "attention")
+        mixed = constrain(mixed, BATCH, SEQ, HEADS, HEAD_DIM)
+        mixed = mixed if kernel_of(self.spec.kernel).names_output else checkpoint_name(mixed, "attention")
         output, mixed = self.output[...], mixed.reshape(*x.shape[:2], -1)
         return linear(mixed, output.reshape(-1, output.shape[-1]), quantised=self.quantised), (latent, shared)
 

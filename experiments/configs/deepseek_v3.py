@@ -26,8 +26,8 @@ def experiment() -> Experiment:
 
 
 def _shape() -> TransformerConfig:
-    shape = apart(trained(DeepSeekV3().preset("DeepSeek-V3"), remat="full"))
-    moe = dataclasses.replace(shape.feedforward.rest, dispatch=Dropless(), balance=BalanceBias(weight=1e-4))
+    shape = apart(trained(DeepSeekV3().preset("DeepSeek-V3"), remat="save_attention"))
+    moe = dataclasses.replace(shape.feedforward.rest, dispatch=Dropless(1.25), balance=BalanceBias(weight=1e-4))
     # Rows of pre-training are short: YaRN is for the stages after it (section 4.3).
     attention = dataclasses.replace(
         shape.attention,

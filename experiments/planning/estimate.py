@@ -106,7 +106,7 @@ def _logits(experiment: Experiment, layout: Layout, number: int) -> int:
     places = fields["targets"].shape[0]
     chunk = experiment.objective.chunk if isinstance(experiment.objective, CrossEntropy) else 0
     local = micro_rows(experiment) * (min(chunk, places) if chunk else places) * stack.vocab
-    local //= _ways(layout, axes.BATCH) * _ways(layout, axes.VOCAB) * (1 if chunk else _ways(layout, axes.SEQ))
+    local //= _ways(layout, axes.BATCH) * _ways(layout, axes.VOCAB) * _ways(layout, axes.SEQ)
     table = stack.embed * stack.vocab // _ways(layout, axes.VOCAB)
     gathered = layout.weight((axes.EMBED, axes.VOCAB), (stack.embed, stack.vocab)).spec[0] is not None
     # A chunk adds to the gradient of the whole table, before it is divided again.

@@ -26,20 +26,28 @@ class Residuals:
     Attributes:
       leaves: the arrays.
       rows: of the micro-batch.
+      ring: devices of a mesh over which a sequence was divided; 0: it was not. What attention keeps of its turns has
+        their shares then, one after the other, in place of rows.
     """
 
     leaves: tuple[jax.ShapeDtypeStruct, ...]
     rows: int
+    ring: int = 0
 
     def held(self, experiment: Experiment, layout: Layout) -> "Held":
         """What a device of `layout` has of them, in a micro-batch of `experiment`."""
         scale = micro_rows(experiment) / self.rows
-        sizes = [(leaf.shape[0], share(leaf, self.rows, experiment, layout) * scale) for leaf in self.leaves]
+        sizes = [(leaf.shape[0], self._share(leaf, experiment, layout) * scale) for leaf in self.leaves]
         by_length: dict[int, float] = {}
         for length, size in sizes:
             by_length[length] = by_length.get(length, 0.0) + size
         widest = max((size / length for length, size in by_length.items()), default=0.0)
         return Held(int(sum(by_length.values())), int(widest))
+
+    def _share(self, leaf: jax.ShapeDtypeStruct, experiment: Experiment, layout: Layout) -> int:
+        if _of_ring(leaf, self.rows, experiment, self.ring):
+            return math.prod(leaf.shape) * leaf.dtype.itemsize // layout.mesh.size
+        return share(leaf, self.rows, experiment, layout)
 
 
 class Held(NamedTuple):
@@ -84,12 +92,13 @@ def residuals(experiment: Experiment, layout: Layout) -> Residuals:
     lengths = set(_repeats(experiment.model))
     # Weights are held anyway.
     weights = {leaf.shape for leaf in jax.tree.leaves(blueprint.shapes)}
+    ring = layout.mesh.size if _ways(layout, axes.SEQ) > 1 else 0
     found = (
         leaf for leaf in kept
         if leaf.ndim > 2 and leaf.shape[0] in lengths and leaf.shape not in weights
-        and _row_axis(leaf.shape[1:], rows) is not None
+        and (_row_axis(leaf.shape[1:], rows) is not None or _of_ring(leaf, rows, experiment, ring))
     )  # fmt: skip
-    return Residuals(tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in found), rows)
+    return Residuals(tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in found), rows, ring)
 
 
 def share(leaf: Any, rows: int, experiment: Experiment, layout: Layout) -> int:
@@ -114,6 +123,12 @@ def share(leaf: Any, rows: int, experiment: Experiment, layout: Layout) -> int:
             shape.remove(length)
             size //= ways
     return size
+
+
+def _of_ring(leaf: Any, rows: int, experiment: Experiment, ring: int) -> bool:
+    """Whether a residual is of a ring of so many devices: it then has their shares instead of rows of a sequence."""
+    shares, sequence = leaf.shape[1], experiment.batch.sequence
+    return bool(ring) and shares % ring == 0 and shares % (rows * sequence) != 0 and sequence not in leaf.shape
 
 
 def logical_sizes(experiment: Experiment) -> Iterator[tuple[str, int]]:

@@ -116,3 +116,6 @@ def test_logits_are_counted_whole_or_by_chunk(config: str) -> None:
     table = 4 * EMBED * VOCAB
     assert whole.logits == 4 * ROWS * SEQUENCE * VOCAB // DEVICES + table
     assert chunked.logits == 4 * ROWS * 64 * VOCAB // DEVICES + table
+    # Of a divided sequence a chunk has places of each part; its table is divided and gathered in bfloat16.
+    _, divided = small(config, "placement=Combined(context=4,data=2,fsdp=1)", "objective.chunk=64")
+    assert divided.logits == (4 + 2) * (ROWS * 64 * VOCAB // DEVICES + EMBED * VOCAB)

@@ -32,7 +32,7 @@ class SplashMask(splash_attention_mask.Mask):
         return self._shape
 
     def _identity(self) -> tuple[Any, ...]:
-        return self.mask, self.queries, self.keys, self._shape
+        return type(self), self.mask, self.queries, self.keys, self._shape
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SplashMask) and self._identity() == other._identity()

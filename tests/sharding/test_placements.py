@@ -60,13 +60,22 @@ PAIRED = EncoderDecoderConfig(
     decoder=dataclasses.replace(ODD, attention=Attention(4, kv_heads=2, mask=Causal() & Segments())),
     cross=CrossAttention(4, kv_heads=2),
 )  # fmt: skip
+# What stages can do, whose micro-batches are others than those of one device: no dropout, nothing added to the loss.
+ROUTED = dataclasses.replace(ODD, vocab=32, dropout=0.0, feedforward=MoE(6, 2, GatedMLP(8, bias=True), shared=MLP(8)))
+STEADY = dataclasses.replace(
+    PAIRED,
+    encoder=dataclasses.replace(PAIRED.encoder, dropout=0.0), decoder=dataclasses.replace(PAIRED.decoder, dropout=0.0),
+)  # fmt: skip
 # Heads from small vectors, and a few dense blocks before those with experts.
 LATENT = dataclasses.replace(
     ODD, layers=3, vocab=32, dropout=0.0,
     attention=LatentAttention(4, 16, 16, 4, 2, 4, mask=Causal() & Segments(), norm=RMSNorm(1e-6)),
     feedforward=LeadingFeedForward(1, GatedMLP(24), MoE(8, 2, GatedMLP(8), Sigmoid(2, 1), shared=GatedMLP(8))),
 )  # fmt: skip
-CASES = {"odd": (ODD, 2), "even": (EVEN, 1), "experts": (EXPERTS, 2), "paired": (PAIRED, 2), "latent": (LATENT, 1)}
+CASES = {
+    "odd": (ODD, 2), "even": (EVEN, 1), "experts": (EXPERTS, 2), "paired": (PAIRED, 2), "routed": (ROUTED, 2),
+    "steady": (STEADY, 1), "latent": (LATENT, 1),
+}  # fmt: skip
 QUICKLY, LATER = ("odd",), ("experts", "paired")
 # Each with the cases that the default suite and the slow one try it on.
 PLACEMENTS: dict[str, tuple[Placement, tuple[str, ...], tuple[str, ...]]] = {
@@ -79,11 +88,14 @@ PLACEMENTS: dict[str, tuple[Placement, tuple[str, ...], tuple[str, ...]]] = {
     "slices": (Combined(slices=2, fsdp=2, tensor=2), (), ("odd", *LATER)),
     "context 2": (Combined(context=2, tensor=2), QUICKLY, ("even",)),
     "context 4": (Combined(context=4, fsdp=2), (), ("odd", "experts", "latent")),
+    "context and expert": (Combined(context=2, expert=2, fsdp=2), (), ("experts",)),
     "expert 2": (Combined(expert=2, fsdp=4), (), ("experts", "latent")),
     "expert and tensor": (Combined(expert=2, fsdp=2, tensor=2), (), ("experts",)),
     # What dropout leaves out is drawn for each micro-batch by itself, so not with a rate.
     "stages": (Combined(stage=2, fsdp=4), (), ("even",)),
-    "stages and more": (Combined(stage=2, context=2, tensor=2, fsdp=1), (), ("even",)),
+    "stages and more": (Combined(stage=2, context=2, tensor=2, fsdp=1), (), ("even", "routed")),
+    "stages and replicas": (Combined(stage=2, data=2, fsdp=2), (), ("steady",)),
+    "stages and experts": (Combined(stage=2, expert=2, fsdp=2, micro=4), (), ("routed",)),
     "optimizer": (ShardedOptimizer(), QUICKLY, LATER),
     "optimizer and more": (ShardedOptimizer(slices=2, fsdp=2, tensor=2), (), ("odd", "even", *LATER, "latent")),
     "optimizer over experts": (ShardedOptimizer(data=1, fsdp=2, expert=4), (), ("experts", "latent")),
@@ -107,7 +119,7 @@ def batch(case: str) -> dict[str, np.ndarray]:
         "segment_ids": (1 + (place >= cut)).astype(np.int32),
         "positions": np.where(place >= cut, place - cut, place).astype(np.int32),
     }
-    if case == "paired":
+    if case in ("paired", "steady"):
         # Two sources a row, and padding.
         within = np.arange(11)[None]
         fields["source"] = rng.integers(0, 31, (16, 11)).astype(np.int32)

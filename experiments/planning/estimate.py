@@ -86,8 +86,7 @@ def estimate(experiment: Experiment, state: TrainState, layout: Layout, traces: 
     batch, traces = experiment.batch, traces or Traces()
     units = batch.growth.factor(experiment.steps - 1)
     kept = traces.of(experiment, layout).held(experiment, layout)
-    without = _keeping_all(experiment)
-    everything = kept if without == experiment else traces.of(without, layout).held(without, layout)
+    everything = computed(experiment, layout, traces)
     weights = held_by(state.weights)
     rows = sum(
         math.prod(field.shape) * jnp.dtype(field.dtype).itemsize for field in batch.form.fields.values()
@@ -103,6 +102,12 @@ def estimate(experiment: Experiment, state: TrainState, layout: Layout, traces: 
         layer=_layer(experiment, layout, everything, number),
         accumulated=weights if batch.accumulate > 1 else 0,
     )
+
+
+def computed(experiment: Experiment, layout: Layout, traces: Traces) -> Held:
+    """What all layers compute, as they would keep it without rematerialisation."""
+    without = _keeping_all(experiment)
+    return traces.of(without, layout).held(without, layout)
 
 
 def _logits(experiment: Experiment, layout: Layout, number: int) -> int:

@@ -18,9 +18,9 @@ _KERNELS = (
     "Splash(queries=1024,keys=1024,inner=1024,fused_backward=true)",
     "Splash(queries=2048,keys=2048,inner=1024,backward_queries=1024,backward_keys=1024,fused_backward=true)",
 )
-# From the least memory to the most. `minimal` and `save_qkv` are left out: the first keeps what `save_products` does and
-# has products write it in another layout, the second runs attention again; so are those that wait in the host's memory,
-# of which a closed form of the device's knows nothing.
+# From the least memory to the most. `minimal` and `save_qkv` are left out: the first keeps what `save_products` does,
+# written in another layout, the second runs attention again; so are those that wait in the host's memory, of which a
+# closed form of the device's knows nothing.
 _POLICIES = ("full", "save_attention", "save_query_attention", "save_qkv_attention", "save_products", "none")
 # Axes whose transfers stand in the way of arithmetic are kept within what joins well.
 _MOST_TENSOR, _MOST_EXPERT = 16, 64

@@ -123,8 +123,8 @@ def _logits(experiment: Experiment, layout: Layout, number: int) -> int:
     if 1 < gathered <= FEW and not chunk:
         # Multiplied in pieces, so that neither the table nor its gradient is ever whole in float32.
         return local * (_FLOAT32 + number) + table * number
-    # Its gradient is whole before it is divided again. It is read forwards and backwards: in one loop over chunks as one
-    # copy, unless that loop is in another of micro-batches, which gathers beforehand.
+    # Its gradient is whole before it is divided again. It is read forwards and backwards: in one loop over chunks as
+    # one copy, unless that loop is in another of micro-batches, which gathers beforehand.
     copies = 1 if chunk and batch.accumulate == 1 else 2
     held = _FLOAT32 + (number * copies if gathered > 1 else 0)
     return local * (_FLOAT32 + (number if gathered > 1 and chunk else 0)) + table * held
@@ -141,7 +141,8 @@ def _layer(experiment: Experiment, layout: Layout, everything: Held, number: int
     )
     wide //= _ways(layout, axes.MLP)
     under_way = min(_UNDER_WAY, max(run.period for stack in stacks for run in plan(stack.blocks).runs))
-    return int(everything.widest * _ALIVE * under_way) + (number * wide if _gathered(layout, stacks[-1].embed) > 1 else 0)
+    gathered = number * wide if _gathered(layout, stacks[-1].embed) > 1 else 0
+    return int(everything.widest * _ALIVE * under_way) + gathered
 
 
 def _keeping_all(experiment: Experiment) -> Experiment:

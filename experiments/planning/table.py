@@ -36,8 +36,8 @@ def compared(rows: Sequence[Row]) -> str:
         return "the config as it is written does not fit; the first does"
     if own is rows[0]:
         return "none is faster than the config as it is written"
-    over = rows[0].seconds_per_token / own.seconds_per_token
-    return f"with the first, a token takes {over:.3f} times as long as with the config as it is written"
+    ratio = rows[0].seconds_per_token / own.seconds_per_token
+    return f"with the first, a token takes {ratio:.3f} times as long as with the config as it is written"
 
 
 def ranked(rows: Sequence[Row], request: Request) -> Iterator[str]:

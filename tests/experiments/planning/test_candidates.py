@@ -55,7 +55,10 @@ def test_candidates_are_what_their_changes_make(config: str) -> None:
         "none", "full", "save_attention", "save_query_attention", "save_qkv_attention", "save_products"
     }  # fmt: skip
     # Fields that are as they are by default are not written.
-    assert not any("micro" in candidate.changes[0] or "slices" in candidate.changes[0] for candidate in found)
+    placements = {change for candidate in found for change in candidate.changes if change.startswith("placement")}
+    assert not any("micro" in change or "slices" in change for change in placements)
+    # The config's own mesh is not written either.
+    assert "placement=Combined(fsdp=8,tensor=2)" in placements and "placement=Combined(fsdp=16)" not in placements
 
 
 @pytest.mark.slow

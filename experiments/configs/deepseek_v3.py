@@ -1,4 +1,13 @@
-"""DeepSeek-V3 (2024, section 4.2): 671B weights, 37B a token, pre-trained on C4 over a v5p-1024 (512 chips of 8x8x8).
+"""DeepSeek-V3 (2024, section 4.2) pre-trained on C4 over 512 chips of v5p (8x8x8), two rows a chip.
+
+All 671 billion weights, of which a token meets 37: latent attention, three dense blocks, then 256 small experts and a
+shared one in each, chosen by sigmoids within groups and kept even by a bias. Weights and both of Adam's moments are
+float32. Not there: the paper's prediction of a further token (`model.multi_token` takes no stack whose last block
+routes), its products in 8 bits and its growing batch. Data and number of steps are a start.
+
+Experts lie on 64 devices, 4 on each, so that what layers gather of them over the other 8 stays small; whatever else
+there is would be the same on all 64, which is why the optimizer's share of it is divided over them. No token is
+dropped: the devices of a layer's fullest experts take 1.25 times an even share, and more in a further round.
 
     python -m train --config=deepseek_v3 --run=gs://BUCKET/deepseek --distributed \\
       --set data.source.data_dir=gs://BUCKET/tfds
@@ -28,11 +37,12 @@ def experiment() -> Experiment:
 def _shape() -> TransformerConfig:
     shape = apart(trained(DeepSeekV3().preset("DeepSeek-V3"), remat="save_attention"))
     moe = dataclasses.replace(shape.feedforward.rest, dispatch=Dropless(1.25), balance=BalanceBias(weight=1e-4))
-    # Rows of pre-training are short: YaRN is for the stages after it (section 4.3).
+    # Rows of pre-training are short: YaRN is for the stages after it (section 4.3). Heads of 192 features leave no room
+    # for longer blocks of keys in the fused backward pass.
     attention = dataclasses.replace(
         shape.attention,
         positions=Rope(interleaved=True),
-        kernel=Splash(computed=True, fused_backward=True, backward_keys=2048),
+        kernel=Splash(computed=True, fused_backward=True, backward_keys=1024),
     )
     feedforward = dataclasses.replace(shape.feedforward, rest=moe)
     return dataclasses.replace(shape, attention=attention, feedforward=feedforward)

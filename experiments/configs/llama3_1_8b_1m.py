@@ -1,4 +1,10 @@
-"""Llama 3.1 8B with a context of 1,048,576 tokens, for 512 chips of v5p (8x8x8): 64 of them share a row.
+"""Llama 3.1 8B (Grattafiori 2024, table 3) with rows of 1,048,576 tokens, on 512 chips of v5p (8x8x8).
+
+64 devices share a row: keys and values go round between them (ring attention), and each computes as many pairs as the
+others. Eight rows are computed at a time; weights and optimizer state are split over all chips. Rotations are those of
+3.1 with a factor of 128 in place of 8, since 128 times the 8,192 tokens of its first stage are a row. A row is cut from
+the stream of documents, which attend within themselves, as in every other config; for documents that long, choose data
+that has them, and weights to go on from (docs/continuing.md).
 
     python -m train --config=llama3_1_8b_1m --run=gs://BUCKET/run --distributed \\
       --set data.source.data_dir=gs://BUCKET/tfds

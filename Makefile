@@ -7,7 +7,8 @@ ifeq ($(.FEATURES),)
 $(error GNU make 3.81 or newer is needed; this is make $(MAKE_VERSION))
 endif
 
-TEST_FLAGS ?= -n 2 --dist loadfile
+# A worker that dies ends the run at once: by file, what the next one gets in its place may wait for ever.
+TEST_FLAGS ?= -n 2 --dist loadfile --max-worker-restart=0
 # Quoted for the shell, since the path may hold spaces.
 IN_VENV = "$${ESPALIER_VENV:-.venv}/bin/python" -m
 

@@ -13,11 +13,12 @@ from typing import Any
 
 from absl import flags
 
-from data import atomic, console
+from data import console
+from experiments import document
 
 console.quiet()
 
-BEGIN, END = "<!-- table: python -m experiments.models --write docs/models.md -->", "<!-- end of table -->"
+PLACE = document.Place("python -m experiments.models --write docs/models.md")
 HEAD = (
     "model", "family", "parameters", "active", "context", "GFLOPs a token", "cache a token", "cache of a full context",
 )  # fmt: skip
@@ -89,30 +90,7 @@ def configs() -> Iterator[Row]:
 
 def table(rows: Iterable[Row]) -> str:
     """The rows as a Markdown table."""
-    lines = [HEAD, *(row.cells() for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
-    left = 2  # names on the left, numbers on the right
-
-    def drawn(cells: Iterable[str]) -> str:
-        padded = (
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        )
-        return "| " + " | ".join(padded) + " |"
-
-    rule = "|" + "|".join("-" * (w + 2) if i < left else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
-    return "\n".join([drawn(HEAD), rule, *map(drawn, lines[1:])])
-
-
-def inserted(document: str, text: str, place: str) -> str:
-    """A document with the table between its two marks.
-
-    Raises ValueError unless each mark is there once, in order.
-    """
-    if document.count(BEGIN) != 1 or document.count(END) != 1 or document.index(BEGIN) > document.index(END):
-        raise ValueError(f"{place} has no place for the table: a line '{BEGIN}', and after it '{END}', each once")
-    before, rest = document.split(BEGIN)
-    return f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}"
+    return document.table(HEAD, (row.cells() for row in rows), left=2)
 
 
 def _number(value: int) -> str:
@@ -132,10 +110,7 @@ def main(argv: list[str]) -> None:
     """Prints the table, and writes it where --write says."""
     text = table([*presets(), *configs()])
     if flags.FLAGS.write:
-        path = Path(flags.FLAGS.write)
-        if not path.is_file():
-            raise console.UsageError(f"--write={path} is no file; it is a Markdown file with a place for the table")
-        atomic.write_text(path, inserted(path.read_text(encoding="utf-8"), text, str(path)))
+        PLACE.write(Path(flags.FLAGS.write), text)
     print(text)
 
 

@@ -78,6 +78,12 @@ class Distant:
 Round = Callable[[dict[str, Array], Rows, Array, Array], Array]
 
 
+def _as_needed(rounds: Array, body: Callable[[tuple[Array, Any]], tuple[Array, Any]], nothing: Any) -> Any:
+    # For whoever reads the compiled program: even loads need none (`sharding.program.loops`).
+    with jax.named_scope("expects_0_trips"):
+        return jax.lax.while_loop(lambda state: state[0] < rounds, body, (jnp.int32(1), nothing))[1]
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _further(run: Round, weights: dict[str, Array], rows: Rows, counts: Array, rounds: Array) -> Array:
     """The sum of all rounds but the first. For its gradient each is computed again, and nothing of it is kept."""
@@ -85,7 +91,7 @@ def _further(run: Round, weights: dict[str, Array], rows: Rows, counts: Array, r
     def body(state: tuple[Array, Array]) -> tuple[Array, Array]:
         return state[0] + 1, state[1] + run(weights, rows, counts, state[0])
 
-    return jax.lax.while_loop(lambda state: state[0] < rounds, body, (jnp.int32(1), jnp.zeros_like(rows[0])))[1]
+    return _as_needed(rounds, body, jnp.zeros_like(rows[0]))
 
 
 def _further_backward(run: Round, kept: tuple[Any, ...], dy: Array) -> tuple[Any, ...]:
@@ -95,9 +101,7 @@ def _further_backward(run: Round, kept: tuple[Any, ...], dy: Array) -> tuple[Any
         pull = jax.vjp(lambda weights, rows: run(weights, rows, counts, state[0]), weights, rows)[1]
         return state[0] + 1, jax.tree.map(jnp.add, state[1], pull(dy))
 
-    nothing = jax.tree.map(jnp.zeros_like, (weights, rows))
-    found = jax.lax.while_loop(lambda state: state[0] < rounds, body, (jnp.int32(1), nothing))[1]
-    return *found, None, None
+    return *_as_needed(rounds, body, jax.tree.map(jnp.zeros_like, (weights, rows))), None, None
 
 
 _further.defvjp(lambda run, *kept: (_further(run, *kept), kept), _further_backward)

@@ -17,7 +17,7 @@ from model.observation import Attended, observe
 from model.parameters import Sizes, normal
 from model.positions import Positions, Rope, angles_fit
 from model.quantised import QuantisedProduct
-from sharding.axes import BATCH, EMBED, HEAD_DIM, HEADS, RANK, SEQ, constrain
+from sharding.axes import BATCH, EMBED, HEAD_DIM, HEADS, LATENT, RANK, SEQ, constrain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +109,7 @@ class LatentAttentionLayer(nnx.Module):
         self.scores = Scores(spec.scale or spec.score_scale * sizes.parametrization.scores(spec.query_dim))
         embed, std = sizes.embed, sizes.init_std
 
-        def up(rank: int, features: int, std: float, axis: str = RANK) -> nnx.Param:
+        def up(rank: int, features: int, std: float, axis: str = LATENT) -> nnx.Param:
             return normal(rngs, (rank, spec.heads, features), (axis, HEADS, HEAD_DIM), std, sizes)
 
         def norm(rank: int) -> nnx.Module:
@@ -154,7 +154,8 @@ class LatentAttentionLayer(nnx.Module):
         else:
             latent, shared = written(kept, (latent, shared), step, self.spec.mask)
             mixed = self._over_latents(plain, rotary, latent, shared, over_cache(self.spec.mask, step))
-        mixed = checkpoint_name(constrain(mixed, BATCH, SEQ, HEADS, HEAD_DIM), "attention")
+        mixed = constrain(mixed, BATCH, SEQ, HEADS, HEAD_DIM)
+        mixed = mixed if kernel_of(self.spec.kernel).names_output else checkpoint_name(mixed, "attention")
         output, mixed = self.output[...], mixed.reshape(*x.shape[:2], -1)
         return linear(mixed, output.reshape(-1, output.shape[-1]), quantised=self.quantised), (latent, shared)
 

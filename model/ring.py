@@ -3,10 +3,11 @@
 import dataclasses
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
@@ -15,7 +16,7 @@ from model.kernels import Dropout, Kernel, Scores, Visibility
 from model.masks import Places, at_least
 from model.ring_block import Plain, Work, fitting
 from model.ring_order import Order, dealt, gathered, order, unplanned
-from model.ring_pass import Inputs, ring_attention
+from model.ring_pass import KEPT, Inputs, ring_attention
 from model.ring_splash import tiled
 from model.splash import Splash, lowered
 from sharding.axes import BATCH, HEAD_DIM, HEADS, SEQ, laid_out, mesh, platform, spread, ways
@@ -43,7 +44,8 @@ class Ring(Kernel):
     block: int = 512
     zigzag: bool = True
 
-    divided = True
+    divided: ClassVar[bool] = True
+    names_output: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         at_least(1, self, "block", "a block holds at least 1 query")
@@ -60,7 +62,9 @@ class Ring(Kernel):
         """One round of the keys, on each device's share of batch and heads."""
         queries, keys, shares = q.shape[1], k.shape[1], ways(SEQ)
         if shares == 1 or queries % shares:
-            return (self.within or kernel_for(platform())).attend(q, k, v, visibility, scores, dropout)
+            within = self.within or kernel_for(platform())
+            found = within.attend(q, k, v, visibility, scores, dropout)
+            return found if within.names_output else checkpoint_name(found, KEPT)
         batch, _, heads, _ = laid_out(q.shape, BATCH, SEQ, HEADS, HEAD_DIM).spec
         names = spread(SEQ)
         # Keys that do not divide, an encoder's output of odd length, every device has whole.

@@ -39,10 +39,10 @@ class Order(NamedTuple):
     def meeting(self, mine: int, theirs: int, turn: int | None) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of a device's chunk `mine` of queries and of the chunk `theirs` of keys, over all devices.
 
-        Both are [ways, turns], for one turn or, if it is None, for all.
+        Both are [ways, turns], for one turn or, if it is None, for all between the first and the last.
         """
         device = np.arange(self.ways)[:, None]
-        turns = np.arange(self.turns) if turn is None else np.array([turn])
+        turns = np.arange(1, self.turns - 1) if turn is None else np.array([turn])
         owner = (device - self.first - turns) % self.ways
         return np.broadcast_to(self.held[:, mine][:, None], owner.shape), self.held[owner, theirs]
 

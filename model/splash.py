@@ -154,16 +154,19 @@ def _run(
     kernel: Any, q: Array, k: Array, v: Array, segments: tuple[Array, Array] | None, sinks: Array | None, rows: int
 ) -> Array:
     """[batch, rows, heads, features] of one device."""
-    q, k, v = (jnp.pad(x.swapaxes(1, 2), ((0, 0), (0, 0), (0, -x.shape[1] % LANES), (0, 0))) for x in (q, k, v))
-    if segments is None:
-        mixed = jax.vmap(lambda q, k, v: kernel(q, k, v, sinks=sinks))(q, k, v)
-    else:
-        from model.splash_kernel import segment_ids
+    from model.splash_kernel import segment_ids, visiting
 
+    q, k, v = (jnp.pad(x.swapaxes(1, 2), ((0, 0), (0, 0), (0, -x.shape[1] % LANES), (0, 0))) for x in (q, k, v))
+    scope = visiting(kernel, k.shape[2])
+    if segments is None:
+        with scope:
+            mixed = jax.vmap(lambda q, k, v: kernel(q, k, v, sinks=sinks))(q, k, v)
+    else:
         # Padded queries repeat the last, as in the mask.
         padded = (jnp.pad(x, ((0, 0), (0, -x.shape[1] % LANES)), mode="edge") for x in segments)
         ids = tuple(x.astype(jnp.int32) for x in padded)
-        mixed = jax.vmap(lambda q, k, v, ids: kernel(q, k, v, segment_ids(*ids), sinks=sinks))(q, k, v, ids)
+        with scope:
+            mixed = jax.vmap(lambda q, k, v, ids: kernel(q, k, v, segment_ids(*ids), sinks=sinks))(q, k, v, ids)
     return mixed[:, :, :rows].swapaxes(1, 2)
 
 

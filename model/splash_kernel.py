@@ -32,7 +32,7 @@ class SplashMask(splash_attention_mask.Mask):
         return self._shape
 
     def _identity(self) -> tuple[Any, ...]:
-        return self.mask, self.queries, self.keys, self._shape
+        return type(self), self.mask, self.queries, self.keys, self._shape
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SplashMask) and self._identity() == other._identity()
@@ -114,13 +114,22 @@ def splash_kernel(
         return jax.tree.map(np.asarray, made)
 
 
+def visiting(kernel: Any, keys: int) -> Any:
+    """A scope whose name tells readers of the program how many blocks a kernel visits; `keys` are those of a row."""
+    mask, block = kernel.fwd_mask_info.block_mask, kernel.kwargs["block_sizes"].block_kv
+    heads, rows, _ = mask.shape
+    # The last axis has as many entries as the fullest row of blocks has that are not empty.
+    return jax.named_scope(f"visits_{np.count_nonzero(mask)}_of_{heads * rows * -(-keys // block)}_blocks")
+
+
 def with_log_sums(
     kernel: Any, q: Array, k: Array, v: Array, segments: tuple[Array, Array] | None
 ) -> tuple[Array, Array]:
     """Output [heads, queries, value_dim] of a kernel over one row, and the log of each softmax sum [heads, queries]."""
     told = {**kernel.kwargs, "save_residuals": True, "residual_checkpoint_name": None}
     telling = pallas.SplashAttentionKernel(kernel.fwd_mask_info, None, None, **told)
-    mixed, (log_sum,) = telling(q, k, v, None if segments is None else segment_ids(*segments))
+    with visiting(kernel, k.shape[-2]):
+        mixed, (log_sum,) = telling(q, k, v, None if segments is None else segment_ids(*segments))
     return mixed, log_sum
 
 
@@ -132,10 +141,11 @@ def gradients(
     told = kernel.kwargs
     ids = None if segments is None else segment_ids(*segments)
     infos = (_collapsed(info) for info in (kernel.dq_mask_info, kernel.dkv_mask_info))
-    found = pallas._splash_attention_bwd(
-        False, told["mask_value"], told["is_mqa"], told["block_sizes"], None, told["mask_function"],
-        told["attn_logits_soft_cap"], told["interpret"], (q, k, v, ids, None, mixed, log_sum, *infos), d_mixed,
-    )  # fmt: skip
+    with visiting(kernel, k.shape[-2]):
+        found = pallas._splash_attention_bwd(
+            False, told["mask_value"], told["is_mqa"], told["block_sizes"], None, told["mask_function"],
+            told["attn_logits_soft_cap"], told["interpret"], (q, k, v, ids, None, mixed, log_sum, *infos), d_mixed,
+        )  # fmt: skip
     return found[3:6]
 
 

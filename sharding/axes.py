@@ -24,6 +24,8 @@ LAYERS = "layers"
 POSITION = "position"
 EXPERTS = "experts"
 RANK = "rank"
+# Features of a small vector that heads are made of, as inputs of what makes them.
+LATENT = "latent"
 BUCKETS = "buckets"
 TYPES = "types"
 LABELS = "labels"
@@ -34,8 +36,8 @@ GROUPS = "groups"
 STAGES = "stages"
 
 LOGICAL_AXES = (
-    BATCH, SEQ, EMBED, HEADS, KV_HEADS, HEAD_DIM, MLP, VOCAB, LAYERS, POSITION, EXPERTS, RANK, BUCKETS, TYPES, LABELS,
-    BLOCKS, GROUPS, STAGES,
+    BATCH, SEQ, EMBED, HEADS, KV_HEADS, HEAD_DIM, MLP, VOCAB, LAYERS, POSITION, EXPERTS, RANK, LATENT, BUCKETS, TYPES,
+    LABELS, BLOCKS, GROUPS, STAGES,
 )
 
 

@@ -72,7 +72,7 @@ class Placement(abc.ABC):
         """The placement on real (or abstract) devices; by default on all devices of the job."""
         chosen = jax.devices() if devices is None else list(devices)
         shape = complete_shape(self.mesh_shape(), len(chosen))
-        array = _arrange(shape, chosen)
+        array = arranged(shape, chosen)
         return Layout(Mesh(array, tuple(shape)), self)
 
 
@@ -190,7 +190,7 @@ class Layout:
         entries: list[MeshAxes | None] = []
         owner: dict[str, str] = {}
         for axis in axes:
-            otherwise = tuple(self.mesh.shape) if axis == BLOCKS else ()
+            otherwise = tuple(self.placement.mesh_shape()) if axis == BLOCKS else ()
             wanted = () if axis is None else _as_tuple(rules.get(axis, otherwise))
             wanted = tuple(name for name in wanted if name in self.mesh.shape and name not in without)
             for mesh_axis in wanted:
@@ -221,7 +221,8 @@ def _entry(names: tuple[str, ...]) -> MeshAxes | None:
     return None if not names else names[0] if len(names) == 1 else names
 
 
-def _arrange(shape: Mapping[str, int], devices: list[jax.Device]) -> np.ndarray:
+def arranged(shape: Mapping[str, int], devices: list[jax.Device]) -> np.ndarray:
+    """Devices as an array of this shape, near ones along its axes."""
     sizes = tuple(shape.values())
     # mesh_utils follows the torus on TPUs; elsewhere (and for abstract CPU devices) order is all there is.
     if devices[0].platform == "tpu":

@@ -30,7 +30,7 @@ class FullySharded(Placement):
     data: int = 1
     fsdp: int = -1
 
-    weights: ClassVar[Rules] = {"embed": "fsdp"}
+    weights: ClassVar[Rules] = {"embed": "fsdp", "latent": "fsdp"}
     activations: ClassVar[Rules] = {"batch": ("data", "fsdp")}
 
     def mesh_shape(self) -> dict[str, int]:
@@ -54,6 +54,7 @@ class TensorParallel(Placement):
 
     weights: ClassVar[Rules] = {
         "embed": "fsdp",
+        "latent": "fsdp",
         "heads": "tensor",
         "kv_heads": "tensor",
         "mlp": "tensor",
@@ -102,6 +103,7 @@ class Combined(Placement):
 
     weights: ClassVar[Rules] = {
         "embed": ("fsdp", "context"),
+        "latent": ("fsdp", "context"),
         "heads": "tensor",
         "kv_heads": "tensor",
         "mlp": "tensor",
@@ -158,4 +160,7 @@ class ShardedOptimizer(Combined):
     data: int = -1
     fsdp: int = 1
 
-    optimizer: ClassVar[Rules | None] = {**Combined.weights, "embed": ("fsdp", "context", "data", SLICE)}
+    optimizer: ClassVar[Rules | None] = {
+        **Combined.weights,
+        **dict.fromkeys(("embed", "latent"), ("fsdp", "context", "data", SLICE)),
+    }

@@ -17,6 +17,8 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 _DEVICES = "--xla_force_host_platform_device_count"
 if _DEVICES not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_DEVICES}=8".strip()
+# On a loaded machine a device may come late to a collective by more than XLA's 40 seconds, which end the process.
+os.environ["XLA_FLAGS"] += " --xla_cpu_collective_call_terminate_timeout_seconds=300"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from train.cross_entropy import MakeLogits, Weighed, chunked, cross_entropy, whole
+from train.traced import absent
 
 if TYPE_CHECKING:
     from train.experiment import Experiment
@@ -102,10 +103,10 @@ class CrossEntropy(Objective):
     def _each(self, logits: Array, targets: Array) -> tuple[Array, Array]:
         nll, log_z = cross_entropy(logits, targets)
         loss = nll
-        if self.label_smoothing:
+        if not absent(self.label_smoothing):
             even = log_z - jnp.mean(logits, axis=-1)
             loss = (1 - self.label_smoothing) * nll + self.label_smoothing * even
-        return loss + self.z_loss * jnp.square(log_z) if self.z_loss else loss, nll
+        return loss + self.z_loss * jnp.square(log_z) if not absent(self.z_loss) else loss, nll
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,7 @@ import optax
 from jaxtyping import Array
 
 from train.schedule import Schedule, WarmupCosine, checked
+from train.traced import Count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Rewarmed(Schedule):
         if not 0 <= self.begin <= self.peak:
             raise ValueError(f"Rewarmed.begin is {self.begin}; it is between 0 and peak ({self.peak})")
 
-    def over(self, steps: int) -> optax.Schedule:
+    def over(self, steps: Count) -> optax.Schedule:
         """Rises as (step + 1) / (warmup + 1) of the way, so that the first step is above `begin`."""
         falling = WarmupCosine(self.peak, self.warmup, self.floor).over(steps)
 
@@ -65,7 +66,7 @@ class Followed(Schedule):
         if self.at < 1:
             raise ValueError(f"Followed.at is {self.at}; it is 1 or more")
 
-    def over(self, steps: int) -> optax.Schedule:
+    def over(self, steps: Count) -> optax.Schedule:
         """`first` over `at` steps, `then` over the others.
 
         Raises ValueError if the run is not longer than `at`.

@@ -7,17 +7,19 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from train.traced import Count, Rate
+
 
 @dataclasses.dataclass(frozen=True)
 class Schedule(abc.ABC):
     """Learning rate as a function of the step."""
 
     @abc.abstractmethod
-    def over(self, steps: int) -> optax.Schedule:
+    def over(self, steps: Count) -> optax.Schedule:
         """The schedule of a run of `steps` steps: step (from 0) -> learning rate."""
 
 
-def risen(step: Array, peak: float, warmup: int) -> Array:
+def risen(step: Array, peak: Rate, warmup: Count) -> Array:
     """A linear warm-up: (step + 1) / (warmup + 1) of the peak, so that the first step already learns."""
     return peak * (step + 1) / (warmup + 1)
 
@@ -47,12 +49,13 @@ class Constant(Schedule):
     def __post_init__(self) -> None:
         checked(self, warmup=self.warmup)
 
-    def over(self, steps: int) -> optax.Schedule:
+    def over(self, steps: Count) -> optax.Schedule:
         """The same for any number of steps."""
 
         def rate(step: Array) -> Array:
             step = jnp.asarray(step, jnp.float32)
-            return jnp.where(step < self.warmup, risen(step, self.peak, self.warmup), jnp.float32(self.peak))
+            reached = jnp.asarray(self.peak, jnp.float32)
+            return jnp.where(step < self.warmup, risen(step, self.peak, self.warmup), reached)
 
         return rate
 
@@ -78,12 +81,12 @@ class Falling(Schedule):
     def left(self, progress: Array) -> Array:
         """What is left of the way to the floor, from 1 at progress 0 to 0 at progress 1."""
 
-    def over(self, steps: int) -> optax.Schedule:
+    def over(self, steps: Count) -> optax.Schedule:
         """Rises as (step + 1) / (warmup + 1), so that the first step already learns; `steps` would be at the floor."""
 
         def rate(step: Array) -> Array:
             step = jnp.asarray(step, jnp.float32)
-            progress = jnp.clip((step - self.warmup) / max(steps - self.warmup, 1), 0, 1)
+            progress = jnp.clip((step - self.warmup) / jnp.maximum(steps - self.warmup, 1), 0, 1)
             falling = self.floor + (self.peak - self.floor) * self.left(progress)
             return jnp.where(step < self.warmup, risen(step, self.peak, self.warmup), falling)
 
@@ -128,7 +131,7 @@ class InverseSquareRoot(Schedule):
         if self.warmup < 1:
             raise ValueError(f"{type(self).__name__}.warmup is {self.warmup}; it is 1 or more")
 
-    def over(self, steps: int) -> optax.Schedule:
+    def over(self, steps: Count) -> optax.Schedule:
         """The same for any number of steps."""
 
         def rate(step: Array) -> Array:

@@ -8,6 +8,7 @@ import optax
 from jaxtyping import Array
 
 from train.schedule import Schedule, checked, risen
+from train.traced import Count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,7 @@ class WarmupStableDecay(Schedule):
         if self.decay < 1:
             raise ValueError(f"WarmupStableDecay.decay is {self.decay}; it is 1 or more (Constant has no decay)")
 
-    def over(self, steps: int) -> optax.Schedule:
+    def over(self, steps: Count) -> optax.Schedule:
         """Stable until `steps - decay`; `steps` would be at the floor.
 
         Raises ValueError if warm-up and decay are longer than the run.
@@ -87,7 +88,7 @@ class WarmupStableDecay(Schedule):
             step = jnp.asarray(step, jnp.float32)
             progress = jnp.clip((step - begin) / self.decay, 0, 1)
             falling = self.floor + (self.peak - self.floor) * self.shape.left(progress)
-            stable = jnp.where(step < begin, jnp.float32(self.peak), falling)
+            stable = jnp.where(step < begin, jnp.asarray(self.peak, jnp.float32), falling)
             return jnp.where(step < self.warmup, risen(step, self.peak, self.warmup), stable)
 
         return rate
@@ -124,7 +125,7 @@ class Infinite(Schedule):
                 f"peak {self.peak}"
             )
 
-    def over(self, steps: int) -> optax.Schedule:
+    def over(self, steps: Count) -> optax.Schedule:
         """Constant until `steps - decay`; `steps` would be at the floor.
 
         Raises ValueError if the phases are longer than the run.

@@ -159,15 +159,25 @@ def fresh_state(
     """The state before the first step, made in place on the devices; the same on any layout."""
 
     def make(key: Array) -> TrainState:
-        weights = blueprint.weights(key)
-        zero = jnp.zeros((), jnp.int32)
-        weighing = {} if objective is None else objective.start()
-        return TrainState(zero, zero, weights, optimizer.init(weights), weighing, safety.start())
+        return initial_state(blueprint, optimizer, key, objective, safety)
 
     abstract = abstract_state(blueprint, optimizer, layout, objective, safety)
     shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract)
     with active(layout):
         return jax.jit(make, out_shardings=shardings)(jax.random.key(seed))
+
+
+def initial_state(
+    blueprint: Blueprint,
+    optimizer: optax.GradientTransformation,
+    key: Array,
+    objective: Objective | None,
+    safety: Safety,
+) -> TrainState:
+    """The state before the first step, as arithmetic: it may be traced."""
+    weights, zero = blueprint.weights(key), jnp.zeros((), jnp.int32)
+    weighing = {} if objective is None else objective.start()
+    return TrainState(zero, zero, weights, optimizer.init(weights), weighing, safety.start())
 
 
 def placed(kept: Any, weights: Any, shardings: Any, layout: Layout) -> Any:

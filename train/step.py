@@ -29,7 +29,7 @@ def make_step(
     optimizer: optax.GradientTransformation,
     schedule: optax.Schedule,
     *,
-    seed: int,
+    seed: int | Array,
     accumulate: int = 1,
     units: int = 1,
     probes: Sequence[Probe] = (),

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from data.spec import describe, flatten, override
 from experiments.planning.residuals import stacks_of
 from model.feedforward import FeedForward
-from model.remat import POLICIES
 from sharding.placements import Combined
 from sharding.topology import Topology
 from train.experiment import Experiment
@@ -19,6 +18,10 @@ _KERNELS = (
     "Splash(queries=1024,keys=1024,inner=1024,fused_backward=true)",
     "Splash(queries=2048,keys=2048,inner=1024,backward_queries=1024,backward_keys=1024,fused_backward=true)",
 )
+# From the least memory to the most. `minimal` and `save_qkv` are left out: the first keeps what `save_products` does
+# and has products write it in another layout, the second runs attention again; so are those that wait in the host's
+# memory, of which a closed form of the device's knows nothing.
+_POLICIES = ("full", "save_attention", "save_query_attention", "save_qkv_attention", "save_products", "none")
 # Axes whose transfers stand in the way of arithmetic are kept within what joins well.
 _MOST_TENSOR, _MOST_EXPERT = 16, 64
 _DOUBLINGS = 5
@@ -133,7 +136,7 @@ def _policies(experiment: Experiment) -> list[tuple[str, ...]]:
     keys = flatten(describe(experiment.model))
     remats = [key for key in keys if key.split(".")[-1] == "remat"]
     own = {keys[key] for key in remats}
-    return [()] + [tuple(f"model.{key}={name}" for key in remats) for name in POLICIES if remats and {name} != own]
+    return [()] + [tuple(f"model.{key}={name}" for key in remats) for name in _POLICIES if remats and {name} != own]
 
 
 def _divisors(number: int, most: int) -> list[int]:
@@ -141,5 +144,8 @@ def _divisors(number: int, most: int) -> list[int]:
 
 
 def _written(mesh: Combined) -> str:
-    fields = dataclasses.asdict(mesh)
-    return f"Combined({','.join(f'{name}={size}' for name, size in fields.items() if size != 1 or name == 'fsdp')})"
+    changed = (
+        f"{field.name}={value}" for field in dataclasses.fields(mesh)
+        if (value := getattr(mesh, field.name)) != field.default
+    )  # fmt: skip
+    return f"Combined({','.join(changed)})"

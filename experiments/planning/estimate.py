@@ -7,12 +7,15 @@ of few megabytes are overestimated, by a third of what they take: XLA holds no l
 """
 
 import dataclasses
+import itertools
 import math
 from typing import Any
 
 import jax.numpy as jnp
 
 from experiments.planning.residuals import Held, Residuals, micro_rows, residuals, stacks_of
+from model.config import TransformerConfig
+from model.plan import plan
 from sharding import axes
 from sharding.placement import Layout
 from train.experiment import Experiment
@@ -21,8 +24,13 @@ from train.objective import CrossEntropy
 from train.state import TrainState
 
 _FLOAT32 = 4
-# Of three parts of what a layer computes, those that it needs at the same time.
-_ALIVE = 2
+# Where so few devices share the weights, the compiler multiplies with them as they come round, in pieces.
+FEW = 16
+# Of what a layer computes, the share that it needs at the same time.
+_ALIVE = 0.9
+# Blocks of a loop's body that XLA has under way at the same time, if there are so many: it computes those again that
+# come next.
+_UNDER_WAY = 2.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,10 +86,7 @@ def estimate(experiment: Experiment, state: TrainState, layout: Layout, traces: 
     batch, traces = experiment.batch, traces or Traces()
     units = batch.growth.factor(experiment.steps - 1)
     kept = traces.of(experiment, layout).held(experiment, layout)
-    without = _keeping_all(experiment)
-    everything = kept
-    if without != experiment:
-        everything = traces.of(without, layout).held(experiment, layout)
+    everything = computed(experiment, layout, traces)
     weights = held_by(state.weights)
     rows = sum(
         math.prod(field.shape) * jnp.dtype(field.dtype).itemsize for field in batch.form.fields.values()
@@ -99,19 +104,30 @@ def estimate(experiment: Experiment, state: TrainState, layout: Layout, traces: 
     )
 
 
+def computed(experiment: Experiment, layout: Layout, traces: Traces) -> Held:
+    """What all layers compute, as they would keep it without rematerialisation."""
+    without = _keeping_all(experiment)
+    return traces.of(without, layout).held(without, layout)
+
+
 def _logits(experiment: Experiment, layout: Layout, number: int) -> int:
-    """Logits in float32, their gradient in the format of the products, and the table if it has to be gathered."""
+    """Logits in float32, a chunk's gradient in the format of the products, and the table if it has to be gathered."""
     batch, stack = experiment.batch, stacks_of(experiment.model)[-1]
     fields = batch.form.fields
     places = fields["targets"].shape[0]
     chunk = experiment.objective.chunk if isinstance(experiment.objective, CrossEntropy) else 0
     local = micro_rows(experiment) * (min(chunk, places) if chunk else places) * stack.vocab
-    local //= _ways(layout, axes.BATCH) * _ways(layout, axes.VOCAB) * (1 if chunk else _ways(layout, axes.SEQ))
+    local //= _ways(layout, axes.BATCH) * _ways(layout, axes.VOCAB) * _ways(layout, axes.SEQ)
     table = stack.embed * stack.vocab // _ways(layout, axes.VOCAB)
-    gathered = layout.weight((axes.EMBED, axes.VOCAB), (stack.embed, stack.vocab)).spec[0] is not None
-    # A chunk adds to the gradient of the whole table, before it is divided again.
-    held = (number if gathered else 0) + (_FLOAT32 if chunk or not gathered else 0)
-    return local * (_FLOAT32 + (number if gathered else 0)) + table * held
+    gathered = _gathered(layout, stack.embed)
+    if 1 < gathered <= FEW and not chunk:
+        # Multiplied in pieces, so that neither the table nor its gradient is ever whole in float32.
+        return local * (_FLOAT32 + number) + table * number
+    # Its gradient is whole before it is divided again. It is read forwards and backwards: in one loop over chunks as
+    # one copy, unless that loop is in another of micro-batches, which gathers beforehand.
+    copies = 1 if chunk and batch.accumulate == 1 else 2
+    held = _FLOAT32 + (number * copies if gathered > 1 else 0)
+    return local * (_FLOAT32 + (number if gathered > 1 and chunk else 0)) + table * held
 
 
 def _layer(experiment: Experiment, layout: Layout, everything: Held, number: int) -> int:
@@ -123,21 +139,33 @@ def _layer(experiment: Experiment, layout: Layout, everything: Held, number: int
         for stack in stacks
         for block in dict.fromkeys(stack.blocks)
     )
-    gathered = layout.weight((axes.EMBED,), (stacks[-1].embed,)).spec[0] is not None
     wide //= _ways(layout, axes.MLP)
-    return everything.widest * _ALIVE // 3 + (2 * number * wide if gathered else 0)
+    under_way = min(_UNDER_WAY, max(run.period for stack in stacks for run in plan(stack.blocks).runs))
+    gathered = number * wide if _gathered(layout, stacks[-1].embed) > 1 else 0
+    return int(everything.widest * _ALIVE * under_way) + gathered
 
 
 def _keeping_all(experiment: Experiment) -> Experiment:
+    """With all kept, and stacks of as many layers told apart by one more."""
+    seen: set[int] = set()
+
     def kept(model: Any) -> Any:
-        changed = {
-            field.name: kept(value)
-            for field in dataclasses.fields(model)
-            if hasattr(value := getattr(model, field.name), "remat")
-        }
-        return dataclasses.replace(model, **changed, **({"remat": "none"} if hasattr(model, "remat") else {}))
+        if isinstance(model, TransformerConfig):
+            layers = next(n for n in itertools.count(model.layers) if n not in seen)
+            seen.add(layers)
+            return dataclasses.replace(model, remat="none", layers=layers)
+        fields = ((field.name, getattr(model, field.name)) for field in dataclasses.fields(model))
+        return dataclasses.replace(
+            model, **{name: kept(value) for name, value in fields if isinstance(value, TransformerConfig)}
+        )
 
     return dataclasses.replace(experiment, model=kept(experiment.model))
+
+
+def _gathered(layout: Layout, embed: int) -> int:
+    """Devices that weights are gathered from."""
+    names = layout.weight((axes.EMBED,), (embed,)).spec[0] or ()
+    return math.prod(layout.mesh.shape[name] for name in ((names,) if isinstance(names, str) else names))
 
 
 def _ways(layout: Layout, axis: str) -> int:

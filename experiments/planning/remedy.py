@@ -18,8 +18,8 @@ def remedy(experiment: Experiment, topology: Topology, traces: Traces | None = N
     traces = traces or Traces()
     found = []
     for accumulate in _more(experiment):
-        batch = dataclasses.replace(experiment.batch, accumulate=accumulate)
-        if fits(dataclasses.replace(experiment, batch=batch), topology, traces):
+        finer = _accumulated(experiment, accumulate)
+        if finer is not None and fits(finer, topology, traces):
             found.append(f"--set batch.accumulate={accumulate}")
             break
     for other in itertools.islice(larger(topology), _MOST_CHIPS_TRIED):
@@ -39,6 +39,14 @@ def fits(experiment: Experiment, topology: Topology, traces: Traces) -> bool:
         return estimate(experiment, programs.abstract, layout, traces).peak <= topology.usable_bytes
     except (UsageError, ValueError):
         return False
+
+
+def _accumulated(experiment: Experiment, accumulate: int) -> Experiment | None:
+    """The experiment in so many micro-batches; None where its mesh, if that is of one size alone, divides none."""
+    try:
+        return dataclasses.replace(experiment, batch=dataclasses.replace(experiment.batch, accumulate=accumulate))
+    except ValueError:
+        return None
 
 
 def _more(experiment: Experiment) -> list[int]:

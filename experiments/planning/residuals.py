@@ -1,13 +1,15 @@
 """What the backward pass of a step keeps of the forward pass, by shapes alone: JAX is asked, nothing is computed."""
 
+import collections
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 
 from model.config import TransformerConfig
+from model.plan import plan
 from model.spec import ModelSpec, OfStacks
 from sharding import axes
 from sharding.placement import Layout
@@ -17,6 +19,7 @@ from train.state import Blueprint
 
 # Of the last dimension of a tile (TPU's memory layout).
 _LANES = 128
+_FLOAT32 = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,20 +29,33 @@ class Residuals:
     Attributes:
       leaves: the arrays.
       rows: of the micro-batch.
+      ring: devices of a mesh over which a sequence was divided; 0: it was not. What attention keeps of its turns has
+        their shares then, one after the other, in place of rows.
+      bodies: turns of a loop over layers -> blocks that loops of so many turns go through in one.
     """
 
     leaves: tuple[jax.ShapeDtypeStruct, ...]
     rows: int
+    ring: int = 0
+    bodies: Mapping[int, int] = dataclasses.field(default_factory=dict)
 
     def held(self, experiment: Experiment, layout: Layout) -> "Held":
         """What a device of `layout` has of them, in a micro-batch of `experiment`."""
         scale = micro_rows(experiment) / self.rows
-        sizes = [(leaf.shape[0], share(leaf, self.rows, experiment, layout) * scale) for leaf in self.leaves]
-        by_length: dict[int, float] = {}
-        for length, size in sizes:
-            by_length[length] = by_length.get(length, 0.0) + size
-        widest = max((size / length for length, size in by_length.items()), default=0.0)
-        return Held(int(sum(by_length.values())), int(widest))
+        # What stands beside the same in a narrower format is not held: XLA makes it again in the product that reads it.
+        narrow = {leaf.shape for leaf in self.leaves if leaf.dtype.itemsize < _FLOAT32}
+        layers, widest = 0.0, dict.fromkeys(self.bodies, 0.0)
+        for leaf in self.leaves:
+            size = self._share(leaf, experiment, layout) * scale
+            layers += size
+            if leaf.dtype.itemsize < _FLOAT32 or leaf.shape not in narrow:
+                widest[leaf.shape[0]] += size / leaf.shape[0] / self.bodies[leaf.shape[0]]
+        return Held(int(layers), int(max(widest.values(), default=0.0)))
+
+    def _share(self, leaf: jax.ShapeDtypeStruct, experiment: Experiment, layout: Layout) -> int:
+        if _of_ring(leaf, self.rows, experiment, self.ring):
+            return math.prod(leaf.shape) * leaf.dtype.itemsize // layout.mesh.size
+        return share(leaf, self.rows, experiment, layout)
 
 
 class Held(NamedTuple):
@@ -47,7 +63,7 @@ class Held(NamedTuple):
 
     Attributes:
       layers: kept of all layers, until the backward pass has gone through them.
-      widest: kept of the widest layer, of those.
+      widest: of what one block of the widest layers keeps, what it needs at the same time while it is differentiated.
     """
 
     layers: int
@@ -81,15 +97,16 @@ def residuals(experiment: Experiment, layout: Layout) -> Residuals:
 
     with axes.active(layout):
         kept = jax.tree.leaves(jax.eval_shape(pull, blueprint.shapes, shapes))
-    lengths = set(_repeats(experiment.model))
+    bodies = _bodies(experiment.model)
     # Weights are held anyway.
     weights = {leaf.shape for leaf in jax.tree.leaves(blueprint.shapes)}
+    ring = layout.mesh.size if _ways(layout, axes.SEQ) > 1 else 0
     found = (
         leaf for leaf in kept
-        if leaf.ndim > 2 and leaf.shape[0] in lengths and leaf.shape not in weights
-        and _row_axis(leaf.shape[1:], rows) is not None
+        if leaf.ndim > 2 and leaf.shape[0] in bodies and leaf.shape not in weights
+        and (_row_axis(leaf.shape[1:], rows) is not None or _of_ring(leaf, rows, experiment, ring))
     )  # fmt: skip
-    return Residuals(tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in found), rows)
+    return Residuals(tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in found), rows, ring, bodies)
 
 
 def share(leaf: Any, rows: int, experiment: Experiment, layout: Layout) -> int:
@@ -116,6 +133,12 @@ def share(leaf: Any, rows: int, experiment: Experiment, layout: Layout) -> int:
     return size
 
 
+def _of_ring(leaf: Any, rows: int, experiment: Experiment, ring: int) -> bool:
+    """Whether a residual is of a ring of so many devices: it then has their shares instead of rows of a sequence."""
+    shares, sequence = leaf.shape[1], experiment.batch.sequence
+    return bool(ring) and shares % ring == 0 and shares % (rows * sequence) != 0 and sequence not in leaf.shape
+
+
 def logical_sizes(experiment: Experiment) -> Iterator[tuple[str, int]]:
     """Logical axes of activations, and the sizes that they have in this experiment."""
     yield axes.SEQ, experiment.batch.sequence
@@ -132,11 +155,13 @@ def logical_sizes(experiment: Experiment) -> Iterator[tuple[str, int]]:
         yield axes.VOCAB, stack.vocab
 
 
-def _repeats(model: ModelSpec) -> Iterator[int]:
-    from model.plan import plan
-
+def _bodies(model: ModelSpec) -> dict[int, int]:
+    found: collections.Counter[int] = collections.Counter()
     for stack in stacks_of(model):
-        yield from (run.repeats for run in plan(stack.blocks).runs)
+        found.update({run.repeats: 0 for run in plan(stack.blocks).runs})
+        for run in plan(stack.blocks).runs:
+            found[run.repeats] += run.period
+    return dict(found)
 
 
 def _row_axis(shape: tuple[int, ...], rows: int) -> int | None:

@@ -1,4 +1,7 @@
-"""How often the body of a while loop runs: as the compiler states it, or worked out from its counter."""
+"""How often the body of a while loop runs: as the compiler states it, or worked out from its counter.
+
+Where only the data tell, the program may say what is to be expected, by a loop in a scope such as `expects_0_trips`.
+"""
 
 import dataclasses
 import operator
@@ -10,6 +13,8 @@ from sharding.program.text import Computation, Instruction, Module
 _SAME = frozenset(("copy", "bitcast", "convert", "reshape", "copy-start", "copy-done", "opt-barrier"))
 _HOLDS = {"LT": operator.lt, "LE": operator.le, "GT": operator.gt, "GE": operator.ge, "NE": operator.ne}
 _MIRRORED = {"LT": "GT", "LE": "GE", "GT": "LT", "GE": "LE", "NE": "NE"}
+# The scope right around a loop; those within have it among others.
+_EXPECTED = re.compile(r'op_name="[^"]*expects_(\d+)_trips/while"')
 # Instructions are followed through at most this many others; a scalar's history is short.
 _DEEPEST = 64
 
@@ -42,7 +47,11 @@ def trips(module: Module, where: Computation, loop: Instruction) -> Trips:
     stated = re.search(r"known_trip_count[^0-9]*(\d+)", f"{loop.attributes} {loop.config}")
     if stated:
         return Trips(int(stated[1]), "stated by the compiler")
-    return _Counter(module).trips(where, loop)
+    found = _Counter(module).trips(where, loop)
+    expected = _EXPECTED.search(loop.attributes)
+    if found.count is None and expected:
+        return Trips(int(expected[1]), "taken to be as many as the program expects")
+    return found
 
 
 class _Counter:

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from experiments.models import BEGIN, END, Row, configs, inserted, presets, table
+from experiments.document import END
+from experiments.models import PLACE, Row, configs, presets, table
 from model.families import registry
 from model.families.llama import Llama
 from model.families.registry import FAMILIES
@@ -19,7 +20,7 @@ DOCS = ROOT / "docs" / "models.md"
 def test_the_docs_hold_the_table_of_today() -> None:
     document = DOCS.read_text()
     text = table([*presets(), *configs()])
-    assert inserted(document, text, "docs/models.md") == document, (
+    assert PLACE.inserted(document, text, "docs/models.md") == document, (
         "docs/models.md is out of date; python -m experiments.models --write docs/models.md writes it anew"
     )
 
@@ -64,19 +65,13 @@ def test_what_a_model_does_not_have_is_left_empty() -> None:
     assert [cell.strip() for cell in lines[3].split("|")[4:-1]] == ["5", "8", "2", "3 KiB", "1 GiB"]
 
 
-@pytest.mark.parametrize("document", ["", BEGIN, f"{END}\n{BEGIN}", f"{BEGIN}{END}{END}"])
-def test_a_document_without_a_place(document: str) -> None:
-    with pytest.raises(ValueError, match="^here has no place for the table: a line "):
-        inserted(document, "x", "here")
-
-
 @pytest.mark.slow
 def test_as_a_verb(tmp_path: Path) -> None:
     place = tmp_path / "models.md"
-    place.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    place.write_text(f"before\n{PLACE.begin}\nold\n{END}\nafter\n")
     command = [sys.executable, "-m", "experiments.models"]
     done = subprocess.run([*command, f"--write={place}"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert place.read_text() == f"before\n{BEGIN}\n{done.stdout}{END}\nafter\n"
+    assert place.read_text() == f"before\n{PLACE.begin}\n{done.stdout}{END}\nafter\n"
     missing = subprocess.run(
         [*command, f"--write={tmp_path / 'none.md'}"], cwd=ROOT, capture_output=True, text=True, check=False
     )

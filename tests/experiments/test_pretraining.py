@@ -18,17 +18,23 @@ PUBLISHED = {
     "llama3_1_70b": 70.554,
     "llama3_1_70b:v5p": 70.554,
     "llama3_1_405b": 405.853,
+    "llama3_1_8b_1m": 8.030,
+    "mixtral_8x7b": 46.703,
+    "deepseek_v3": 671.026,
     "gemma3_27b": 27.009,
     "t5_xxl": 11.135,
 }
-CHIPS = {"llama_125m": 16, "llama3_1_70b:v5p": 512, "llama3_1_405b": 2048}
+CHIPS = {
+    "llama_125m": 16, "llama3_1_70b:v5p": 512, "llama3_1_405b": 2048, "llama3_1_8b_1m": 512, "mixtral_8x7b": 64,
+    "deepseek_v3": 512,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_shape_and_batch(name: str) -> None:
     experiment, _ = load_experiment(name)
     assert Blueprint(experiment.model).count() == pytest.approx(PUBLISHED[name] * 1e9, rel=1e-3)
-    experiment.divided_by(CHIPS.get(name, 256))
+    experiment.divided_by(experiment.placement.batch_divisor(CHIPS.get(name, 256)))
     stacks = getattr(experiment.model, "stacks", (experiment.model,))
     assert {stack.precision.compute for stack in stacks} == {"bfloat16"}
 

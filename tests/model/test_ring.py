@@ -168,7 +168,7 @@ def test_kernels_that_know_nothing_of_it_go_inside_a_ring() -> None:
 
 
 def test_a_kept_ring_does_not_go_round_again() -> None:
-    """Loops over turns, three of four: one more where the policy keeps nothing."""
+    """Loops over turns, the two between the first and the last: one more where the policy keeps nothing."""
     batch = {name: jax.ShapeDtypeStruct((4, 48), jnp.int32) for name in ("inputs", "targets")}
     batch["weights"] = jax.ShapeDtypeStruct((4, 48), jnp.float32)
     loops = {}
@@ -180,8 +180,23 @@ def test_a_kept_ring_does_not_go_round_again() -> None:
 
         with active(Combined(context=4, fsdp=2).on(jax.devices())):
             text = str(jax.make_jaxpr(jax.grad(loss))(blueprint.shapes, batch))
-        loops[remat] = text.count("length=3")
+        loops[remat] = text.count("length=2")
     assert loops["save_attention"] == loops["none"] == loops["full"] - 1
+
+
+def test_output_is_kept_once() -> None:
+    """Of the size of the stream the backward pass is left the stream, and what attention gives in the ring's order."""
+    batch = {name: jax.ShapeDtypeStruct((4, 48), jnp.int32) for name in ("inputs", "targets")}
+    batch["weights"] = jax.ShapeDtypeStruct((4, 48), jnp.float32)
+    blueprint = Blueprint(model(Attention(4, mask=Causal()), remat="save_attention"))
+
+    def pull(weights: Any, batch: Any) -> Any:
+        return jax.vjp(lambda w: CrossEntropy().sums(blueprint.model(w), batch, None).loss, weights)[1]
+
+    with active(Combined(context=4, fsdp=2).on(jax.devices())):
+        kept = jax.tree.leaves(jax.eval_shape(pull, blueprint.shapes, batch))
+    layers, embed = blueprint.config.layers, blueprint.config.embed
+    assert sum(leaf.shape[:1] == (layers,) and leaf.size == layers * 4 * 48 * embed for leaf in kept) == 2
 
 
 @pytest.mark.slow

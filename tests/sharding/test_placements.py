@@ -15,15 +15,17 @@ from model.balance import BalanceBias, BalanceLoss
 from model.cross_attention import CrossAttention
 from model.dispatch import Capacity
 from model.encoder_decoder import EncoderDecoderConfig
-from model.feedforward import MLP, GatedMLP, InterleavedFeedForward
+from model.feedforward import MLP, GatedMLP, InterleavedFeedForward, LeadingFeedForward
+from model.latent_attention import LatentAttention
 from model.masks import Causal, Segments
 from model.moe import MoE
+from model.norms import RMSNorm
 from model.positions import Learned, T5Bias
 from model.precision import Precision
 from model.qk_norm import PerHead
 from model.router import Sigmoid
 from model.transformer import TransformerConfig
-from sharding.placement import Placement, PlacementError
+from sharding.placement import Placement
 from sharding.placements import Combined, DataParallel, FullySharded, ShardedOptimizer, TensorParallel
 from train.objective import CausalLM
 from train.optimizers import AdamW
@@ -58,26 +60,45 @@ PAIRED = EncoderDecoderConfig(
     decoder=dataclasses.replace(ODD, attention=Attention(4, kv_heads=2, mask=Causal() & Segments())),
     cross=CrossAttention(4, kv_heads=2),
 )  # fmt: skip
-CASES = {"odd": (ODD, 2), "even": (EVEN, 1), "experts": (EXPERTS, 2), "paired": (PAIRED, 2)}
+# What stages can do, whose micro-batches are others than those of one device: no dropout, nothing added to the loss.
+ROUTED = dataclasses.replace(ODD, vocab=32, dropout=0.0, feedforward=MoE(6, 2, GatedMLP(8, bias=True), shared=MLP(8)))
+STEADY = dataclasses.replace(
+    PAIRED,
+    encoder=dataclasses.replace(PAIRED.encoder, dropout=0.0), decoder=dataclasses.replace(PAIRED.decoder, dropout=0.0),
+)  # fmt: skip
+# Heads from small vectors, and a few dense blocks before those with experts.
+LATENT = dataclasses.replace(
+    ODD, layers=3, vocab=32, dropout=0.0,
+    attention=LatentAttention(4, 16, 16, 4, 2, 4, mask=Causal() & Segments(), norm=RMSNorm(1e-6)),
+    feedforward=LeadingFeedForward(1, GatedMLP(24), MoE(8, 2, GatedMLP(8), Sigmoid(2, 1), shared=GatedMLP(8))),
+)  # fmt: skip
+CASES = {
+    "odd": (ODD, 2), "even": (EVEN, 1), "experts": (EXPERTS, 2), "paired": (PAIRED, 2), "routed": (ROUTED, 2),
+    "steady": (STEADY, 1), "latent": (LATENT, 1),
+}  # fmt: skip
 QUICKLY, LATER = ("odd",), ("experts", "paired")
 # Each with the cases that the default suite and the slow one try it on.
 PLACEMENTS: dict[str, tuple[Placement, tuple[str, ...], tuple[str, ...]]] = {
     "data": (DataParallel(), QUICKLY, LATER),
-    "fsdp": (FullySharded(), QUICKLY, LATER),
+    "fsdp": (FullySharded(), QUICKLY, (*LATER, "latent")),
     "replicas": (FullySharded(data=2), (), QUICKLY),
     "tensor 2": (TensorParallel(tensor=2), ("odd", "even"), LATER),
     "tensor 4": (TensorParallel(tensor=4, fsdp=2), (), ("odd", "even", "paired")),
-    "combined": (Combined(data=2, fsdp=2, tensor=2), QUICKLY, LATER),
+    "combined": (Combined(data=2, fsdp=2, tensor=2), QUICKLY, (*LATER, "latent")),
     "slices": (Combined(slices=2, fsdp=2, tensor=2), (), ("odd", *LATER)),
     "context 2": (Combined(context=2, tensor=2), QUICKLY, ("even",)),
-    "context 4": (Combined(context=4, fsdp=2), (), ("odd", "experts")),
-    "expert 2": (Combined(expert=2, fsdp=4), (), ("experts",)),
+    "context 4": (Combined(context=4, fsdp=2), (), ("odd", "experts", "latent")),
+    "context and expert": (Combined(context=2, expert=2, fsdp=2), (), ("experts",)),
+    "expert 2": (Combined(expert=2, fsdp=4), (), ("experts", "latent")),
     "expert and tensor": (Combined(expert=2, fsdp=2, tensor=2), (), ("experts",)),
     # What dropout leaves out is drawn for each micro-batch by itself, so not with a rate.
     "stages": (Combined(stage=2, fsdp=4), (), ("even",)),
-    "stages and more": (Combined(stage=2, context=2, tensor=2, fsdp=1), (), ("even",)),
+    "stages and more": (Combined(stage=2, context=2, tensor=2, fsdp=1), (), ("even", "routed")),
+    "stages and replicas": (Combined(stage=2, data=2, fsdp=2), (), ("steady",)),
+    "stages and experts": (Combined(stage=2, expert=2, fsdp=2, micro=4), (), ("routed",)),
     "optimizer": (ShardedOptimizer(), QUICKLY, LATER),
-    "optimizer and more": (ShardedOptimizer(slices=2, fsdp=2, tensor=2), (), ("odd", "even", *LATER)),
+    "optimizer and more": (ShardedOptimizer(slices=2, fsdp=2, tensor=2), (), ("odd", "even", *LATER, "latent")),
+    "optimizer over experts": (ShardedOptimizer(data=1, fsdp=2, expert=4), (), ("experts", "latent")),
 }  # fmt: skip
 # An epsilon as large as gradients: else the first step of Adam is a sign, which no rounding respects.
 OPTIMIZER = AdamW(eps=1e-2, clip=0.5)
@@ -98,7 +119,7 @@ def batch(case: str) -> dict[str, np.ndarray]:
         "segment_ids": (1 + (place >= cut)).astype(np.int32),
         "positions": np.where(place >= cut, place - cut, place).astype(np.int32),
     }
-    if case == "paired":
+    if case in ("paired", "steady"):
         # Two sources a row, and padding.
         within = np.arange(11)[None]
         fields["source"] = rng.integers(0, 31, (16, 11)).astype(np.int32)
@@ -214,6 +235,19 @@ def test_weights_and_moments_lie_as_the_rules_say(name: str) -> None:
         assert (leaf.shape, leaf.dtype) == (wanted.shape, wanted.dtype)
 
 
+# How many devices share a matrix that makes heads, which `tensor` divides; replicas have the same.
+WAYS = {"fsdp": 8, "combined": 4, "context 4": 8, "optimizer over experts": 8}
+
+
+@pytest.mark.parametrize(("name", "ways"), WAYS.items())
+def test_what_makes_heads_of_latents_is_divided(name: str, ways: int) -> None:
+    blueprint, layout = Blueprint(LATENT), PLACEMENTS[name][0].on()
+    optimizer = OPTIMIZER.transform(optax.constant_schedule(0.1), blueprint.table)
+    attention = abstract_state(blueprint, optimizer, layout).weights["blocks"]["0"]["attention"]
+    for part in ("query_up", "key_up", "value_up", "output"):
+        assert np.prod(attention[part].sharding.shard_shape(attention[part].shape)) == attention[part].size // ways
+
+
 def test_even_sizes_are_split_in_the_vocabulary() -> None:
     _, _, state, _ = stepped("even", "tensor 2")
     assert state.weights["embedding"].addressable_shards[0].data.shape == (16, 4)
@@ -233,36 +267,6 @@ def test_fresh_weights_are_the_same_on_any_layout() -> None:
     wanted = abstract_state(blueprint, optimizer, layouts[1])
     for leaf, shape in zip(jax.tree.leaves(sharded), jax.tree.leaves(wanted), strict=True):
         assert leaf.sharding.is_equivalent_to(shape.sharding, leaf.ndim)
-
-
-@pytest.mark.parametrize(
-    ("placement", "ways"),
-    [
-        (DataParallel(), 8),
-        (FullySharded(data=2), 8),
-        (TensorParallel(tensor=2), 4),
-        (TensorParallel(tensor=4, fsdp=2), 2),
-        (TensorParallel(data=2, tensor=2), 4),
-        (Combined(stage=2, tensor=2), 4),
-        (Combined(stage=4, data=2, fsdp=1, micro=12, repeats=2), 24),
-    ],
-)
-def test_ways_to_split_a_batch(placement: Placement, ways: int) -> None:
-    assert placement.batch_divisor(8) == ways
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({"stage": 4, "micro": 6}, r"placement.micro is 6; it is a multiple of placement.stage \(4\), or 0"),
-        ({"stage": 2, "micro": -2}, "placement.micro is -2"),
-        ({"stage": -1}, "placement.stage is -1; it is at least 1"),
-        ({"stage": 2, "repeats": 0}, "placement.repeats is 0; it is at least 1"),
-    ],
-)
-def test_pipelines_that_cannot_be_are_refused(fields: dict[str, int], said: str) -> None:
-    with pytest.raises(PlacementError, match=said):
-        Combined(**fields)
 
 
 def test_what_stays_whole_is_told() -> None:

@@ -15,8 +15,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from model.attention import Attention
 from model.feedforward import GatedMLP
+from model.moe import MoE
 from model.transformer import TransformerConfig
-from sharding.placements import DataParallel, FullySharded, ShardedOptimizer, TensorParallel
+from sharding.placements import Combined, DataParallel, FullySharded, ShardedOptimizer, TensorParallel
 from train.checkpoint import Checkpoints
 from train.detours import Detours, Incident
 from train.digest import digest
@@ -77,11 +78,13 @@ def test_a_state_comes_back_on_another_mesh(tmp_path: Path, shape: tuple[int, in
 
 def test_a_state_goes_from_placement_to_placement(tmp_path: Path) -> None:
     """Weights and moments, bit for bit, each time in the shares of the next placement."""
-    blueprint = Blueprint(TransformerConfig(1, 16, 24, Attention(4, kv_heads=2), GatedMLP(32), tie_embeddings=False))
+    experts = MoE(4, 2, GatedMLP(32))
+    blueprint = Blueprint(TransformerConfig(2, 16, 24, Attention(4, kv_heads=2), experts, tie_embeddings=False))
     optimizer = AdamW().transform(optax.constant_schedule(0.1), blueprint.table)
     placements = [
         DataParallel(), FullySharded(), TensorParallel(data=2, fsdp=2, tensor=2), ShardedOptimizer(),
-        ShardedOptimizer(slices=2, fsdp=2, tensor=2), DataParallel(),
+        ShardedOptimizer(slices=2, fsdp=2, tensor=2), Combined(stage=2, fsdp=4),
+        Combined(stage=2, expert=2, context=2, fsdp=1), DataParallel(),
     ]  # fmt: skip
     kinds = [abstract_state(blueprint, optimizer, placement.on()) for placement in placements]
     rng = np.random.default_rng(0)

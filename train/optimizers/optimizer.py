@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from train.traced import Rate, absent
 from train.weights import Weight
 
 
@@ -30,22 +31,22 @@ class Optimizer(abc.ABC):
         return weights
 
 
-def clipped(norm: float) -> optax.GradientTransformation:
+def clipped(norm: Rate) -> optax.GradientTransformation:
     """Gradients scaled down to this global norm; 0 leaves them."""
 
     def scaled(updates: Any, _: Any) -> Any:
         length = optax.global_norm(updates)
         # A factor joins the passes over gradients that follow; the quotient of every gradient would be one more.
-        factor = jnp.where(length < norm, 1.0, norm / length)
+        factor = jnp.where((length < norm) | (norm == 0), 1.0, norm / length)
         return jax.tree.map(lambda g: g * factor.astype(g.dtype), updates)
 
-    return optax.stateless(scaled) if norm else optax.identity()
+    return optax.stateless(scaled) if not absent(norm) else optax.identity()
 
 
-def decayed(decay: float, weights: Any) -> optax.GradientTransformation:
+def decayed(decay: Rate, weights: Any) -> optax.GradientTransformation:
     """Adds `decay` times each weight to its update, as strongly as the weight is to be decayed."""
     shares = jax.tree.map(lambda weight: weight.decay_share, weights)
-    if not decay or not any(jax.tree.leaves(shares)):
+    if absent(decay) or not any(jax.tree.leaves(shares)):
         return optax.identity()
     if set(jax.tree.leaves(shares)) <= {0.0, 1.0}:
         return optax.add_decayed_weights(decay, mask=jax.tree.map(bool, shares))

@@ -116,3 +116,14 @@ def test_logits_are_counted_whole_or_by_chunk(config: str) -> None:
     table = 4 * EMBED * VOCAB
     assert whole.logits == 4 * ROWS * SEQUENCE * VOCAB // DEVICES + table
     assert chunked.logits == 4 * ROWS * 64 * VOCAB // DEVICES + table
+    # Of a divided sequence a chunk has places of each part; its table is divided and gathered in bfloat16.
+    _, divided = small(config, "placement=Combined(context=4,data=2,fsdp=1)", "objective.chunk=64")
+    assert divided.logits == (4 + 2) * (ROWS * 64 * VOCAB // DEVICES + EMBED * VOCAB)
+
+
+def test_a_ring_keeps_a_share_of_what_attention_gives(config: str) -> None:
+    ring = "placement=Combined(context=4,fsdp=2)"
+    _, full = small(config, ring)
+    _, kept = small(config, ring, "model.remat=save_attention")
+    # Of 4 heads 128 features in bfloat16, and in float32 the log of a softmax's sum.
+    assert kept.activations - full.activations == LAYERS * 4 * (2 * 128 + 4) * ROWS * SEQUENCE // DEVICES

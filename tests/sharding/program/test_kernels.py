@@ -57,6 +57,29 @@ def test_one_kernel_for_all_gradients() -> None:
     assert flops("splash_mha_dkv_no_residuals", metadata) == 5 * PRODUCT / 2
 
 
+def test_the_gradient_of_queries_by_blocks_of_keys_tells_of_one_kernel() -> None:
+    text = TEXT.format(name="splash_mha_dkv.1", more="").replace(
+        "ROOT %splash_mha_dkv.1 = bf16[2,8,1024,64]{3,2,1,0}",
+        "ROOT %splash_mha_dkv.1 = (bf16[4,2,8,1024,64]{4,3,2,1,0}, bf16[2,8,512,64]{3,2,1,0})",
+    )
+    module = parse(text)
+    assert kernel_flops(module.entry, module.entry.root) == 5 * PRODUCT / 2
+
+
+def test_blocks_that_are_visited_are_read_from_the_scope() -> None:
+    scope = ', metadata={op_name="jit(step)/transpose(jvp(visits_3_of_4_blocks))/vmap(mha)/pallas_call"}'
+    assert flops("splash_mha_fwd.1", scope) == 2 * PRODUCT * 3 / 4
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"), [("splash_mha_fwd", 64 + 32), ("splash_mha_dq", 2 * 64 + 32), ("splash_mha_dkv", 128 + 64)]
+)
+def test_values_may_have_fewer_features(name: str, channels: int) -> None:
+    text = TEXT.format(name=f"{name}.1", more="").replace("%v = bf16[2,8,512,64]", "%v = bf16[2,8,512,32]")
+    module = parse(text)
+    assert kernel_flops(module.entry, module.entry.root) == PRODUCT / 64 * channels / 2
+
+
 def test_a_compiled_kernel_is_found() -> None:
     try:
         devices = topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2").devices

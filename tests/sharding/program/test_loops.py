@@ -148,3 +148,18 @@ def test_a_loop_that_ends_by_its_data_is_not_guessed() -> None:
 
     text = jax.jit(grows).lower(jnp.ones(4)).compile(QUICK).as_text()
     assert counted(text) == [None]
+
+
+def test_a_program_may_say_how_many_trips_it_expects() -> None:
+    """Of the loop right in the scope, not of those within it."""
+
+    def grows(x: jax.Array) -> jax.Array:
+        def body(x: jax.Array) -> jax.Array:
+            return x + lax.while_loop(lambda y: y[1] < x[0], lambda y: y * 2, x)
+
+        with jax.named_scope("expects_4_trips"):
+            return lax.while_loop(lambda x: x[0] < 100.0, body, x)
+
+    found = loops(parse(jax.jit(grows).lower(jnp.ones(4)).compile(QUICK).as_text()))
+    assert {each.count for each in found} == {4, None}
+    assert "taken to be as many as the program expects" in {each.how for each in found}

@@ -32,8 +32,8 @@ _AS_IT_COMES = Safety(guard=Unguarded(), patience=0)
 def small_decoder(changes: Mapping[str, Any] = NOTHING) -> Experiment:
     """For `cpu`: a pre-normalised decoder of 2 x 64 on bytes of Python's documentation, about 20 s a run on two cores.
 
-    Weights start as wide as their fan-in asks, 1 / sqrt(64): with GPT-2's 0.02, which is meant for widths of 768 and
-    more, layers that multiply two branches start out as good as switched off (see docs/notebook.md).
+    Weights start as wide as their fan-in asks, 1 / sqrt(64), and not with GPT-2's 0.02, which is meant for widths of
+    768 and more: layers that multiply two branches would start out as good as switched off.
     """
     return _changed(
         Experiment(

@@ -41,5 +41,5 @@ def study() -> Study:
             "gpu": Scale(medium_decoder(), tuning=Tuned(values("schedule.peak", 5e-4, 1e-3, 2e-3))),
             "paper": Scale(t5_base(), topology="v5e:4x4"),
         },
-        note="The speed that the papers also claim is not tested here: XLA fuses both into their neighbours.",
+        note="The speed that the papers also claim is not tested here.",
     )

@@ -1,4 +1,4 @@
-"""Specs as data: any tree of frozen dataclasses to and from JSON, compared, and overridden by key.
+"""Specs as data: any tree of frozen dataclasses to and from JSON, and overridden by key.
 
 A spec is a constructor call, so its JSON is one too: `{"type": "Rope", "theta": 10000.0}`. Types are
 looked up among the subclasses of what a field is annotated with; nothing is evaluated.
@@ -6,10 +6,11 @@ looked up among the subclasses of what a field is annotated with; nothing is eva
 
 import dataclasses
 import difflib
+import functools
 import os
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from data.expression import parse
@@ -79,48 +80,6 @@ def flatten(tree: Any, where: str = "") -> dict[str, Any]:
     return result
 
 
-def difference(old: Any, new: Any, locations: bool = True) -> list[str]:
-    """Lines `key: old -> new` for two specs; `-` stands for a key that one side has not.
-
-    What is a plain value or nothing on one side and a whole spec or tuple on the other is one line.
-    """
-    return _difference(describe(old, locations), describe(new, locations), "")
-
-
-_MISSING = object()
-
-
-def _difference(old: Any, new: Any, where: str) -> list[str]:
-    before, after = _parts(old), _parts(new)
-    if before and after:
-        keys = [*before, *(key for key in after if key not in before)]
-        return [
-            line
-            for key in keys
-            for line in _difference(
-                before.get(key, _MISSING), after.get(key, _MISSING), f"{where}.{key}".lstrip(".")
-            )
-        ]
-    same = type(old) is type(new) and old == new
-    return [] if same else [f"{where}: {_shown(old)} -> {_shown(new)}"]
-
-
-def _parts(tree: Any) -> dict[str, Any]:
-    if isinstance(tree, list):
-        return {str(i): item for i, item in enumerate(tree)}
-    return dict(tree) if isinstance(tree, Mapping) else {}
-
-
-def _shown(tree: Any) -> str:
-    if tree is _MISSING:
-        return "-"
-    if isinstance(tree, Mapping) and "type" in tree:
-        return f"{tree['type']}({', '.join(f'{key}={_shown(item)}' for key, item in tree.items() if key != 'type')})"
-    if isinstance(tree, list):
-        return f"({', '.join(map(_shown, tree))}{',' if len(tree) == 1 else ''})"
-    return repr(tree)
-
-
 def override(spec: Any, changes: list[str]) -> Any:
     """The spec with changes `key=value` applied, all of them before any check across fields.
 
@@ -134,7 +93,18 @@ def override(spec: Any, changes: list[str]) -> Any:
         key, equals, text = change.partition("=")
         if not equals:
             raise SpecError(f"'{change}' is not a change; write key=value")
-        _assign(tree, type(spec), key.strip(), text.strip())
+        _assign(tree, type(spec), key.strip(), functools.partial(_parsed, text.strip()))
+    return build(tree, type(spec))
+
+
+def replaced(spec: Any, changes: Mapping[str, Any]) -> Any:
+    """The spec with the values at these dotted keys replaced, all of them before any check across fields.
+
+    Raises SpecError naming the key, and the nearest right one, or the value that does not go there.
+    """
+    tree = describe(spec)
+    for key, value in changes.items():
+        _assign(tree, type(spec), key, lambda annotation, where, value=value: describe(value))
     return build(tree, type(spec))
 
 
@@ -158,7 +128,8 @@ def unknown_key(where: str, key: str, cls: type) -> str:
     return f"unknown key '{where}': {cls.__name__} has no '{key}'; {hint}"
 
 
-def _assign(tree: Any, cls: type, key: str, text: str) -> None:
+def _assign(tree: Any, cls: type, key: str, read: Callable[[Any, str], Any]) -> None:
+    """Puts at a key what `read`, given the annotation and the name of the place, says."""
     path = key.split(".")
     annotation: Any = cls
     node = tree
@@ -177,7 +148,7 @@ def _assign(tree: Any, cls: type, key: str, text: str) -> None:
         else:
             raise SpecError(f"unknown key '{where}': '{'.'.join(path[:depth])}' is a plain value")
         if last:
-            node[index] = _parsed(text, annotation, where)
+            node[index] = read(annotation, where)
         else:
             node = node[index]
 

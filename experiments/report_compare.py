@@ -9,11 +9,10 @@ from experiments.report_figures import figures
 from experiments.report_page import document
 from experiments.report_record import Record, rows
 from experiments.report_sections import chart, text
+from experiments.report_style import COLOURS
 from train.sight import told_apart
 
-# Colours that are told apart with any kind of sight (Okabe and Ito 2008), the yellow darkened for paper.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#b8860b", "#000000", "#7f7f7f")
-MOST = len(_COLOURS)
+MOST = len(COLOURS)
 _CHARTS = (
     ("Loss, held out", "nats a token", "eval/loss", "big"),
     ("Loss, training", "nats a token, moving mean", "train/loss", "big"),
@@ -125,7 +124,7 @@ def _style() -> str:
     runs = "".join(
         f"svg path.run{i} {{ stroke: {colour}; }} svg circle.run{i} {{ fill: {colour}; }} "
         f"i.run{i} {{ color: {colour}; }}\n"
-        for i, colour in enumerate(_COLOURS)
+        for i, colour in enumerate(COLOURS)
     )
     return (
         ".key i, .compared i { display: inline-block; width: 1.3em; border-top: 3px solid; margin: 0 .4em .25em 0; }\n"

@@ -1,5 +1,8 @@
 """The style of the report page: light, in print too, from a phone to a wide screen."""
 
+# Colours that are told apart with any kind of sight (Okabe and Ito 2008), the yellow darkened for paper.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#b8860b", "#000000", "#7f7f7f")
+
 STYLE = """
 :root { --ink: #1f2421; --soft: #6a726d; --rule: #dcdfd8; --paper: #fcfcf9; --card: #fff;
         --leaf: #2f6b4f; --pale: #a9c6b6; --clay: #c0562f; --stone: #8b8576; }

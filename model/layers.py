@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Float, Int
 
 from model import cpu_layers
@@ -125,9 +126,16 @@ def by_itself(x: Arrays) -> Arrays:
     """x, which a TPU computes before what reads it, as it does with its gradient; elsewhere x as it is.
 
     XLA for TPUs likes to compute norms, gates and sums within the matrix products that read or make them, in each of
-    these anew, and the products then run at two thirds of their speed (docs/notebook.md, 2026-11-27).
+    these anew, and the products then run at two thirds of their speed (docs/notebook.md, 2026-11-27). Arrays of three
+    axes, and their gradients, lie in memory as they are written here: left to itself XLA turns the gradients of a
+    feed-forward layer for one of the products that read them, and copies what else is read with them.
     """
-    return jax.lax.optimization_barrier(x) if platform() == "tpu" else x
+    return jax.lax.optimization_barrier(jax.tree.map(_as_written, x)) if platform() == "tpu" else x
+
+
+def _as_written(x: Array) -> Array:
+    # Heads, of four axes, lie as attention wants them.
+    return with_layout_constraint(x, Layout(tuple(range(x.ndim)))) if x.ndim == 3 else x
 
 
 def _on_cpu(x: Array) -> bool:

@@ -22,15 +22,20 @@ _FUSED = {
     "xla_tpu_enable_async_collective_fusion_fuse_all_gather": "true",
     "xla_tpu_enable_async_collective_fusion_multiple_steps": True,
 }
+# On-chip memory that one operation may take, KiB: with half of this, the default, blocks of a large product are too
+# small for what HBM gives (docs/notebook.md, 2026-11-27). More makes few of them quicker, and compiling much slower.
+_BLOCKS = "xla_tpu_scoped_vmem_limit_kib"
+# Weights are gathered whole, and not passed round while each part is multiplied, which halves the speed of products.
+_WHOLE = {"xla_jf_spmd_threshold_for_windowed_einsum_mib": "1000000"}
 
 # By prefix of `device_kind`; the longest that matches counts. Fused steps are for v5e alone: on others libtpu 0.0.52
 # refuses to compile with them.
 OPTIONS: dict[str, Options] = {
     "TPU v4": _REDUCED_EARLY | _GATHERED_BEHIND,
-    "TPU v5 lite": _REDUCED_EARLY | _GATHERED_BEHIND | _FUSED,
-    "TPU v5e": _REDUCED_EARLY | _GATHERED_BEHIND | _FUSED,
-    "TPU v5": _REDUCED_EARLY | _GATHERED_BEHIND,
-    "TPU v6": _REDUCED_EARLY | _GATHERED_BEHIND,
+    "TPU v5 lite": _REDUCED_EARLY | _GATHERED_BEHIND | _FUSED | {_BLOCKS: "32768"},
+    "TPU v5e": _REDUCED_EARLY | _GATHERED_BEHIND | _FUSED | {_BLOCKS: "32768"},
+    "TPU v5": _REDUCED_EARLY | _GATHERED_BEHIND | {_BLOCKS: "32768"},
+    "TPU v6": _REDUCED_EARLY | _GATHERED_BEHIND | _WHOLE | {_BLOCKS: "65536"},
     "TPU7x": _REDUCED_EARLY | _GATHERED_BEHIND,
 }
 

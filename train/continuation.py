@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from data.spec import difference
+from data.spec_difference import difference
 from train.experiment import Experiment
 
 # How often things are logged and saved, where they lie on devices and what hooks do.

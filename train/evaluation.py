@@ -1,7 +1,7 @@
 """Validation: every held-out token once, averaged over tokens, in nats and in bits per byte of text."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from data.prepared import Prepared
 from data.store import TokenStore
-from data.targets import NextToken
+from data.targets import NextToken, Targets
 from sharding.axes import active
 from sharding.placement import Layout
 from train.experiment import Batches
@@ -48,38 +48,47 @@ class Evaluator:
         """`eval/loss` (nats a token) and `eval/tokens`, `eval/NAME/loss` of each part, `eval/bits_per_byte` where every
         token is predicted once, and the loss by position (`train.position_loss.position_figures`)."""
         found = {name: self._totals(weights, store) for name, store in self._stores.items()}
-        nll = math.fsum(total.nll for total in found.values())
-        tokens = math.fsum(total.tokens for total in found.values())
-        # The marks of other targets stand for text that is left out: their count alone would not tell.
-        plain = isinstance(self._batch.targets, NextToken)
-        bits = bits_per_byte(nll, tokens, self._stores.values()) if plain else None
-        parts = {f"eval/{name}/loss": total.nll / total.tokens for name, total in found.items() if name}
-        whole = {} if bits is None else {"eval/bits_per_byte": bits}
-        at, counts = (sum(total.at[i] for total in found.values()) for i in range(2))
-        return {"eval/loss": nll / tokens, **whole, "eval/tokens": tokens, **parts, **position_figures(at, counts)}
+        return figures(found, self._stores, self._batch.targets)
 
     def totals(self, weights: Any, store: TokenStore) -> tuple[float, float]:
         """The sum of the loss over a store, in nats, and the number of its tokens."""
         total = self._totals(weights, store)
         return total.nll, total.tokens
 
-    def _totals(self, weights: Any, store: TokenStore) -> "_Total":
+    def _totals(self, weights: Any, store: TokenStore) -> "Total":
         batches = self._batch.form.evaluation(
             store, self._tokenizer, self._batch.evaluation_rows, jax.process_index(), jax.process_count()
         )
         # Sums stay on the device until the last batch is under way; float64 keeps the total exact.
         with active(self._layout):
             parts = [self._sums(weights, to_devices(batch, self._layout)) for batch in batches]
-        nll, tokens = (math.fsum(float(sums[i]) for sums, _ in parts) for i in range(2))
-        return _Total(nll, tokens, np.sum([np.asarray(at, np.float64) for _, at in parts], axis=0))
+        return Total.of([(sums, at) for sums, at in parts])
 
 
-class _Total(NamedTuple):
+class Total(NamedTuple):
     """Sums over a store: the loss, its tokens, and both by position, [2, stretches]."""
 
     nll: float
     tokens: float
     at: np.ndarray
+
+    @classmethod
+    def of(cls, parts: Sequence[tuple[Any, Any]]) -> "Total":
+        """That of batches, each ((loss, tokens), both by position)."""
+        nll, tokens = (math.fsum(float(sums[i]) for sums, _ in parts) for i in range(2))
+        return cls(nll, tokens, np.sum([np.asarray(at, np.float64) for _, at in parts], axis=0))
+
+
+def figures(found: Mapping[str, Total], stores: Mapping[str, TokenStore], targets: Targets) -> dict[str, float]:
+    """What an `Evaluator` tells, of the totals of each store."""
+    nll = math.fsum(total.nll for total in found.values())
+    tokens = math.fsum(total.tokens for total in found.values())
+    # The marks of other targets stand for text that is left out: their count alone would not tell.
+    bits = bits_per_byte(nll, tokens, stores.values()) if isinstance(targets, NextToken) else None
+    parts = {f"eval/{name}/loss": total.nll / total.tokens for name, total in found.items() if name}
+    whole = {} if bits is None else {"eval/bits_per_byte": bits}
+    at, counts = (sum(total.at[i] for total in found.values()) for i in range(2))
+    return {"eval/loss": nll / tokens, **whole, "eval/tokens": tokens, **parts, **position_figures(at, counts)}
 
 
 def bits_per_byte(nats: float, tokens: float, stores: Iterable[TokenStore]) -> float | None:

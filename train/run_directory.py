@@ -17,7 +17,8 @@ from etils import epath
 
 from data import atomic
 from data.lock import locked
-from data.spec import build, describe, difference
+from data.spec import build, describe
+from data.spec_difference import difference
 from train.continuation import Refused, changes
 from train.experiment import Experiment
 from train.saved_steps import steps_saved

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from data.prepared import Prepared
-from data.spec import difference
+from data.spec_difference import difference
 from sharding.axes import active
 from sharding.placement import Layout
 from train.digest import digest

@@ -24,7 +24,9 @@ from train.batch_growth import Steady
 from train.experiment import Experiment
 from train.feed import abstract_batch
 from train.objective import Batch
+from train.position_loss import ByPosition, sums_by_position
 from train.probe import Probe
+from train.start import Scratch
 from train.state import Blueprint, TrainState, abstract_state, initial_state
 from train.step import Metrics, Step, compiled, make_step
 
@@ -95,8 +97,7 @@ class Trials:
 
     def __init__(self, experiments: Sequence[Experiment], devices: Sequence[jax.Device] | None = None) -> None:
         self._one, numbers = experiments[0], numbers_of(experiments)
-        if self._one.batch.growth != Steady():
-            raise NotTogether(f"batch.growth is {self._one.batch.growth}; trials share one size of batches")
+        self._check()
         self.layout = beside(self._one.placement, len(experiments), devices)
         self._every, self._whole = stacked(self.layout.replicated), self.layout.replicated
         # An array also where nothing differs: it tells the number of trials.
@@ -130,18 +131,22 @@ class Trials:
         return lambda state, batch: program(self._numbers, state, batch)
 
     @functools.cached_property
-    def sums(self) -> Callable[[TrainState, Batch], tuple[Array, Array]]:
-        """Of each trial the loss of a batch that all see, summed over its tokens, and their number: [trials] both."""
+    def sums(self) -> Callable[[TrainState, Batch], tuple[tuple[Array, Array], ByPosition]]:
+        """Of each trial the loss of a batch that all see, summed over its tokens, and their number: [trials] both.
 
-        def one(numbers: Numbers, state: TrainState, batch: Batch) -> tuple[Array, Array]:
+        And the same by position, [trials, stretches].
+        """
+
+        def one(numbers: Numbers, state: TrainState, batch: Batch) -> tuple[tuple[Array, Array], ByPosition]:
             experiment = with_numbers(self._one, numbers)
             weights = experiment.optimizer.evaluated(state.optimizer, state.weights)
-            found = experiment.objective.sums(Blueprint(experiment.model).model(weights), batch, None)
-            return found.nll, found.weight
+            model = Blueprint(experiment.model).model(weights)
+            found, at = sums_by_position(experiment.objective, model, batch)
+            return (found.nll, found.weight), at
 
         mapped = jax.jit(jax.vmap(one, (0, 0, None), spmd_axis_name=TRIAL), out_shardings=self._whole)
 
-        def call(state: TrainState, batch: Batch) -> tuple[Array, Array]:
+        def call(state: TrainState, batch: Batch) -> tuple[tuple[Array, Array], ByPosition]:
             with active(self.layout):
                 return mapped(self._numbers, state, batch)
 
@@ -157,6 +162,18 @@ class Trials:
         batch = self._one.batch
         one = abstract_batch(batch.form.fields, batch.batch, self.layout)
         return {name: _placed(jax.ShapeDtypeStruct((self._count, *x.shape), x.dtype), x) for name, x in one.items()}
+
+    def _check(self) -> None:
+        one = self._one
+        hooks = [type(hook).__name__ for hook in one.hooks if not isinstance(hook, Probe)]
+        for field, found, wanted in (
+            ("batch.growth", one.batch.growth, Steady()),
+            ("start", one.start, Scratch()),
+            ("safety.patience", one.safety.patience, 0),
+            ("hooks", hooks, []),
+        ):
+            if found != wanted:
+                raise NotTogether(f"{field} is {found}; in one program with other trials it is {wanted}")
 
     @property
     def _count(self) -> int:

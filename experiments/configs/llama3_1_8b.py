@@ -18,11 +18,11 @@ from train.objective import CrossEntropy
 def experiment() -> Experiment:
     """For a v6e-256."""
     model = apart(trained(Llama().preset("Llama-3.1-8B"), remat="save_attention"))
-    return pretraining(model, 128_000, packed(8192, 1024), FullySharded(), objective=CrossEntropy(chunk=1024))
+    return pretraining(model, 128_000, packed(8192, 1024), FullySharded(), objective=CrossEntropy(chunk=2048))
 
 
 def v5e() -> Experiment:
     """For a v5e-256, whose chips have half the memory; with one row more of each layer can be kept."""
     ours = experiment()
     model = dataclasses.replace(ours.model, remat="save_qkv_attention")
-    return derive(ours, model=model, batch=packed(8192, 256), objective=CrossEntropy(chunk=2048))
+    return derive(ours, model=model, batch=packed(8192, 256))

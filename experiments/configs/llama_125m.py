@@ -23,6 +23,6 @@ def experiment() -> Experiment:
         attention=Attention(heads=12),
         feedforward=GatedMLP(hidden=3072),
         tie_embeddings=False,
-        remat="save_qkv_attention",
+        remat="save_products",
     )
     return pretraining(model, 50_257, Batches(sequence=1024, batch=256), DataParallel(), peak=6e-4)

@@ -2,13 +2,14 @@
 
 import dataclasses
 import itertools
+import math
 import re
 from collections.abc import Iterator
 
 from data.spec import describe, flatten, override
 from experiments.planning.residuals import stacks_of
 from model.feedforward import FeedForward
-from model.remat import POLICIES
+from sharding.placement import Placement
 from sharding.placements import Combined
 from sharding.topology import Topology
 from train.experiment import Experiment
@@ -19,6 +20,10 @@ _KERNELS = (
     "Splash(queries=1024,keys=1024,inner=1024,fused_backward=true)",
     "Splash(queries=2048,keys=2048,inner=1024,backward_queries=1024,backward_keys=1024,fused_backward=true)",
 )
+# From the least memory to the most. `minimal` and `save_qkv` are left out: the first keeps what `save_products` does,
+# written in another layout, the second runs attention again; so are those that wait in the host's memory, of which a
+# closed form of the device's knows nothing.
+_POLICIES = ("full", "save_attention", "save_query_attention", "save_qkv_attention", "save_products", "none")
 # Axes whose transfers stand in the way of arithmetic are kept within what joins well.
 _MOST_TENSOR, _MOST_EXPERT = 16, 64
 _DOUBLINGS = 5
@@ -53,16 +58,20 @@ def candidates(experiment: Experiment, topology: Topology, devices: int, batches
     bases = [(remat, found.experiment) for remat in _policies(experiment) if (found := changed(experiment, remat))]
     for size, mesh in itertools.product(sizes, meshes):
         divisor = mesh.batch_divisor(devices)
+        # What the config has by itself is not asked for once more.
+        ours = _same(experiment.placement, mesh, devices)
+        placement: Placement = experiment.placement if ours else mesh
+        placed = () if ours else (f"placement={_written(mesh)}",)
         for accumulate in _accumulations(size, divisor, experiment):
             changes = (f"batch.accumulate={accumulate}",) if accumulate != experiment.batch.accumulate else ()
             changes += (f"batch.batch={size}",) if size != rows else ()
             batch = dataclasses.replace(experiment.batch, batch=size, accumulate=accumulate)
             for remat, base in bases:
                 try:
-                    found = dataclasses.replace(base, batch=batch, placement=mesh)
+                    found = dataclasses.replace(base, batch=batch, placement=placement)
                 except ValueError:
                     continue
-                yield Candidate((f"placement={_written(mesh)}", *remat, *changes), found)
+                yield Candidate((*placed, *remat, *changes), found)
 
 
 def with_kernels(experiment: Experiment, base: tuple[str, ...]) -> Iterator[Candidate]:
@@ -133,13 +142,28 @@ def _policies(experiment: Experiment) -> list[tuple[str, ...]]:
     keys = flatten(describe(experiment.model))
     remats = [key for key in keys if key.split(".")[-1] == "remat"]
     own = {keys[key] for key in remats}
-    return [()] + [tuple(f"model.{key}={name}" for key in remats) for name in POLICIES if remats and {name} != own]
+    return [()] + [tuple(f"model.{key}={name}" for key in remats) for name in _POLICIES if remats and {name} != own]
 
 
 def _divisors(number: int, most: int) -> list[int]:
     return [part for part in range(1, min(number, most) + 1) if number % part == 0]
 
 
+def _same(placement: Placement, mesh: Combined, devices: int) -> bool:
+    """Whether a placement is this mesh, and nothing besides."""
+    if placement.optimizer is not None:
+        return False
+    shape = placement.mesh_shape()
+    rest = devices // math.prod(size for size in shape.values() if size > 0)
+    filled = {name: rest if size == -1 else size for name, size in shape.items()}
+    return {name: size for name, size in filled.items() if size > 1} == {
+        name: size for name, size in mesh.mesh_shape().items() if size > 1
+    }
+
+
 def _written(mesh: Combined) -> str:
-    fields = dataclasses.asdict(mesh)
-    return f"Combined({','.join(f'{name}={size}' for name, size in fields.items() if size != 1 or name == 'fsdp')})"
+    changed = (
+        f"{field.name}={value}" for field in dataclasses.fields(mesh)
+        if (value := getattr(mesh, field.name)) != field.default
+    )  # fmt: skip
+    return f"Combined({','.join(changed)})"

@@ -4,6 +4,7 @@ import dataclasses
 
 import jax.numpy as jnp
 
+from experiments.planning.estimate import FEW, Traces, computed
 from experiments.planning.residuals import micro_rows, stacks_of
 from model.config import BlockSpec, TransformerConfig
 from sharding.placement import SLICE, Layout
@@ -12,17 +13,31 @@ from train.experiment import Experiment
 from train.memory import held_by
 from train.state import TrainState
 
-# Shares of the peaks that large products, links and memory come to.
-_PRODUCTS, _LINKS, _MEMORY = 0.85, 0.8, 0.85
+# Shares of the peaks that large products, links and memory come to; on v6e products come to less.
+_PRODUCTS, _LINKS, _MEMORY = {"v6e": 0.7}, 0.8, 0.85
+_USUAL_PRODUCTS = 0.9
 # A kernel's share of the peak.
-_ATTENTION = 0.55
-# Where few devices share the weights, the compiler multiplies as they come round, in pieces: at 23% of the peak for a
-# model of 125M on 16 chips, at 43% for one of 8B, where whole gathers come to 85%.
-_FEW, _PIECES = 16, 0.5
+_ATTENTION = 0.6
+# Where few devices share the weights (`estimate.FEW`), the compiler multiplies as they come round, in pieces: at 23% of
+# the peak for a model of 125M on 16 chips, at 43% for one of 8B, where whole gathers come to 85%.
+_PIECES = 0.7
 # Of transfers that arithmetic could hide, what it does not.
 _SHOWN = 0.15
 # Tokens of a device at which the products come to half of that.
 _TOKENS = 128
+# Times that norms, gates and sums go over what layers compute, forwards and backwards, and over logits.
+_PASSES, _LOGIT_PASSES = 4.3, 1.0
+# Chips of which gathers run behind products (`sharding.compiler_flags`); on the others products wait.
+_GATHERS_BEHIND = ("v5e",)
+# Of a layer's projections: those that are multiplied again for its backward pass; of queries, of keys and values, of
+# the output. Whether gates are, and whether attention is.
+_AGAIN = {
+    "none": (0, 0, 0, 0, 0), "save_products": (0, 0, 0, 0, 0), "save_qkv_attention": (0, 0, 1, 1, 0),
+    "save_query_attention": (0, 1, 1, 1, 0), "save_attention": (1, 1, 1, 1, 0), "save_qkv": (0, 0, 1, 1, 1),
+    "minimal": (0, 0, 0, 0, 1), "full": (1, 1, 1, 1, 1), "offload_stream": (1, 1, 1, 1, 1),
+    "offload_attention": (1, 1, 1, 1, 0), "offload_qkv_attention": (0, 0, 1, 1, 0),
+}  # fmt: skip
+_FLOAT32 = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +47,7 @@ class Pace:
     Attributes:
       products: matrix products, with what is computed again.
       attention: products of queries, keys and values.
-      memory: the optimizer's passes.
+      memory: passes over what layers compute and over logits, and the optimizer's.
       exposed: transfers that nothing hides.
     """
 
@@ -47,52 +62,56 @@ class Pace:
         return self.products + self.attention + self.memory + self.exposed
 
 
-def pace(experiment: Experiment, state: TrainState, layout: Layout, topology: Topology) -> Pace:
+def pace(
+    experiment: Experiment, state: TrainState, layout: Layout, topology: Topology, traces: Traces | None = None
+) -> Pace:
     """The pace of a step of `experiment` on the mesh of `layout`; `state` is shapes with shardings of it."""
     chip, batch, weights = topology.chip, experiment.batch, held_by(state.weights)
     tokens = micro_rows(experiment) * batch.sequence / layout.mesh.size
     turns = batch.accumulate
-    products = attention = 0.0
+    products = attention = logits = layers = 0.0
     for stack in stacks_of(experiment.model):
         products += 6.0 * stack.embed * stack.vocab
+        logits += _LOGIT_PASSES * _FLOAT32 * stack.vocab * tokens
+        layers += len(stack.blocks)
+        again = _AGAIN[stack.remat]
         for block in stack.blocks:
-            products += 6.0 * _products(block, stack) + 2.0 * _again(block, stack)
+            products += 6.0 * _products(block, stack) + 2.0 * _again(block, stack, again)
             # Of the two products forwards; a flash kernel's backward pass has five, as it makes the scores again.
             one = block.attention.mask.density(batch.sequence) * block.attention.features_per_key(stack.embed)
-            attention += one * (7.0 + (2.0 if _attends_again(stack) else 0.0))
+            attention += one * (7.0 + 2.0 * again[-1])
     split = layout.mesh.shape.get("fsdp", 1) * layout.mesh.shape.get("context", 1)
-    efficiency = (_PRODUCTS * _PIECES if 1 < split <= _FEW else _PRODUCTS) * tokens / (tokens + _TOKENS)
-    hidden = products * tokens / (chip.peak_flops * efficiency)
+    efficiency = _PRODUCTS.get(topology.generation, _USUAL_PRODUCTS) * tokens / (tokens + _TOKENS)
+    hidden = products * tokens / (chip.peak_flops * efficiency * (_PIECES if 1 < split <= FEW else 1.0))
     sent, waited = _transfers(experiment, weights, layout, topology, tokens)
     exposed = waited + max(_SHOWN * sent, sent - hidden)
+    passes = _PASSES * layers * computed(experiment, layout, traces or Traces()).widest + logits
+    # Read and written, and the gradients besides.
+    optimizer = 2 * (weights + held_by(state.optimizer) + turns * weights)
     return Pace(
         products=turns * hidden,
         attention=turns * attention * tokens / (chip.peak_flops * _ATTENTION),
-        # Read and written, and the gradients besides.
-        memory=2 * (weights + held_by(state.optimizer) + turns * weights) / (chip.hbm_bandwidth * _MEMORY),
+        memory=(turns * passes + optimizer) / (chip.hbm_bandwidth * _MEMORY),
         exposed=turns * exposed + _replicas(weights, layout, topology),
     )
 
 
-def _products(block: BlockSpec, stack: TransformerConfig) -> int:
+def _products(block: BlockSpec, stack: TransformerConfig) -> float:
     mixings = [mixing for mixing in (block.attention, block.cross) if mixing is not None]
-    return block.feedforward.matmul_weights(stack.embed) + sum(m.matmul_weights(stack.embed) for m in mixings)
+    # Experts multiply their places, whether a token takes them or not.
+    factor = getattr(getattr(block.feedforward, "dispatch", None), "factor", 1.0)
+    return block.feedforward.matmul_weights(stack.embed) * factor + sum(m.matmul_weights(stack.embed) for m in mixings)
 
 
-def _again(block: BlockSpec, stack: TransformerConfig) -> float:
+def _again(block: BlockSpec, stack: TransformerConfig, again: tuple[int, ...]) -> float:
     """Weights that a token is multiplied with once more, in the backward pass."""
-    projections = block.attention.matmul_weights(stack.embed)
-    out = projections / 4 if projections else 0.0
+    mixing = block.attention
+    keys = getattr(mixing, "key_heads", mixing.heads) / mixing.heads
+    query, key_value, output, gates, _ = again
+    share = (query + 2 * keys * key_value + output) / (2 + 2 * keys)
     # The last product of a feed-forward layer is nobody's input within the block.
-    inwards = block.feedforward.matmul_weights(stack.embed) * 2 / 3
-    return {
-        "none": 0.0, "minimal": 0.0, "full": projections + inwards, "save_qkv": out + inwards,
-        "save_attention": projections + inwards, "save_qkv_attention": out + inwards,
-    }.get(stack.remat, out + inwards)  # fmt: skip
-
-
-def _attends_again(stack: TransformerConfig) -> bool:
-    return stack.remat in ("full", "save_qkv", "minimal")
+    inwards = (_products(block, stack) - mixing.matmul_weights(stack.embed)) * 2 / 3
+    return mixing.matmul_weights(stack.embed) * share + inwards * gates
 
 
 def _transfers(
@@ -105,9 +124,14 @@ def _transfers(
     weights = held * split
     beside = waited = 0.0
     if split > 1:
-        # Weights are gathered forwards and backwards, and gradients scattered.
-        part = (split - 1) / split * weights * number / 4
-        beside += 3 * part / _rate(layout, topology, split)
+        # Weights are gathered forwards and backwards; gradients are summed whole, which sends as much once more.
+        part = (split - 1) / split * weights * number / _FLOAT32 / _rate(layout, topology, split)
+        if split <= FEW:
+            beside += 3 * part
+        elif topology.generation in _GATHERS_BEHIND:
+            beside, waited = beside + 2 * part, waited + 2 * part
+        else:
+            waited += 4 * part
     for name, times in (("tensor", 4.0), ("expert", 6.0), ("context", 6.0)):
         ways = shape.get(name, 1)
         if ways == 1:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from experiments.planning.lines import collective_line, parts, verdict
 from experiments.planning.record import Record, Request
 from experiments.planning.search import Row
-from experiments.planning.table import HEAD, cells
+from experiments.planning.table import HEAD, cells, compared
 from experiments.report_page import document
 from experiments.report_sections import text
 
@@ -14,7 +14,10 @@ _GIB = 2**30
 _STYLE = """
 .bar { position: relative; background: var(--rule); }
 .missing { color: #9c2b12; } .fits { color: var(--leaf); }
-table.ranked td { padding-right: 1rem; } table.ranked tr.best td { font-weight: 600; }
+table.ranked td, table.ranked th { padding-right: 1rem; min-width: 0; overflow-wrap: normal; }
+table.ranked th, table.ranked .number { white-space: nowrap; text-align: right; }
+table.ranked th:last-child { text-align: left; }
+table.ranked tr.best td { font-weight: 600; }
 """
 
 
@@ -35,7 +38,7 @@ def page(record: Record) -> str:
         _pairs({
             "rows in a step": f"{work.rows:,}", "tokens in a row": f"{work.sequence:,}",
             "micro-batches": work.accumulate, "weights": f"{work.weights:,}", "rematerialisation": work.remat or "none",
-            **{f"compiler: {name}": value for name, value in record.options.items()},
+            **{f"compiler: {name}": str(value).lower() for name, value in record.options.items()},
         }),
         "".join(f'<p class="note">{text(note)}</p>' for note in record.notes),
         f"<h3>The command that runs it</h3><pre>{text(shlex.join(request.train_command()))}</pre></section>",
@@ -55,12 +58,14 @@ def search_page(rows: Sequence[Row], request: Request) -> str:
     )
     body = [
         f'<header><p class="over">Espalier · search</p><h1>{text(request.config)} on {text(request.topology)}</h1>',
-        f'<p class="lead">{len(rows)} ways to lay it out, compiled and ranked by simulated time</p></header>',
+        f'<p class="lead">{len(rows)} ways to lay it out, compiled and ranked by simulated time a token</p>',
+        f'<p class="soft">{text(compared(rows))}</p></header>',
         f'<section><table class="ranked"><tr>{head}</tr>{lines}</table></section>',
     ]
     if best is not None:
         winner = Request(request.config, (*request.changes, *best.changes), request.topology)
-        body.append(f"<section><h2>The first</h2><pre>{text(shlex.join(winner.train_command()))}</pre></section>")
+        command = text(shlex.join(winner.train_command()))
+        body.append(f"<section><h2>The command that runs the first</h2><pre>{command}</pre></section>")
     return document(f"{request.config} on {request.topology}: search", body, _STYLE)
 
 
@@ -121,7 +126,7 @@ def _bar(name: str, about: str, shown: Mapping[str, tuple[float, str]]) -> str:
         for part, (value, _) in shown.items()
     )
     key = "".join(
-        f'<li><i class="{colour[part]}"{" style=background:none" if part == "free" else ""}></i>{text(part)} '
+        f'<li><i class="{colour[part]}"{" style=background:var(--rule)" if part == "free" else ""}></i>{text(part)} '
         f"<span>{text(told)}</span></li>"
         for part, (_, told) in shown.items()
     )

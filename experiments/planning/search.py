@@ -21,7 +21,7 @@ from train.program import Programs
 from train.state import TrainState
 
 # What the closed form may be wrong by, before a candidate counts as too large.
-_BENEFIT_OF_DOUBT = 1.1
+_BENEFIT_OF_DOUBT = 1.05
 # Candidates of which memory is worked out for each that is wanted.
 _LOOKED_AT = 40
 # Of the tries, those that go to kernels of the best.
@@ -106,10 +106,10 @@ def promising(
     One of each mesh and policy, and no more than half of one mesh: the closed form knows some meshes badly.
     """
     devices = topology.devices()
-    ordered = sorted(_paced(experiment, topology, devices, batches), key=lambda paced: paced.seconds)
+    traces, seen = Traces(), set()
+    ordered = sorted(_paced(experiment, topology, devices, batches, traces), key=lambda paced: paced.seconds)
     say(f"{len(ordered)} candidates, ordered by closed form")
     found: list[Candidate] = []
-    traces, seen = Traces(), set()
     meshes: collections.Counter[Any] = collections.Counter()
     own = _mesh(experiment.placement.on(devices))
     for _, candidate, layout, state in ordered[: wanted * _LOOKED_AT]:
@@ -120,9 +120,12 @@ def promising(
         same = dataclasses.replace(candidate.experiment, placement=experiment.placement) == experiment
         if kind in seen or (same and mesh == own) or meshes[mesh] >= max(1, wanted // 2):
             continue
-        if estimate(candidate.experiment, state, layout, traces).peak > topology.usable_bytes * _BENEFIT_OF_DOUBT:
+        peak = estimate(candidate.experiment, state, layout, traces).peak
+        if peak > topology.usable_bytes * _BENEFIT_OF_DOUBT:
             continue
-        seen.add(kind)
+        if peak <= topology.usable_bytes:
+            # One of which that is in doubt has more micro-batches behind it, in case that it is too large.
+            seen.add(kind)
         meshes[mesh] += 1
         found.append(candidate)
     return found
@@ -142,7 +145,7 @@ def _mesh(layout: Layout) -> tuple[tuple[str, int], ...]:
 
 
 def _paced(
-    experiment: Experiment, topology: Topology, devices: list[Any], batches: bool
+    experiment: Experiment, topology: Topology, devices: list[Any], batches: bool, traces: Traces
 ) -> Iterator[_Paced]:
     """Each candidate whose mesh the torus has."""
     known: dict[Any, Any] = {}
@@ -159,7 +162,7 @@ def _paced(
         if known[placement] is None:
             continue
         layout, state = known[placement]
-        found = pace(candidate.experiment, state, layout, topology)
+        found = pace(candidate.experiment, state, layout, topology, traces)
         yield _Paced(found.seconds / candidate.experiment.batch.batch, candidate, layout, state)
 
 

@@ -27,6 +27,19 @@ def cells(row: Row) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def compared(rows: Sequence[Row]) -> str:
+    """A sentence on the first beside the config as it is written."""
+    own = next((row for row in rows if not row.changes), None)
+    if not rows or not rows[0].fits:
+        return "none of them can be run"
+    if own is None or not own.fits:
+        return "the config as it is written does not fit; the first does"
+    if own is rows[0]:
+        return "none is faster than the config as it is written"
+    ratio = rows[0].seconds_per_token / own.seconds_per_token
+    return f"with the first, a token takes {ratio:.3f} times as long as with the config as it is written"
+
+
 def ranked(rows: Sequence[Row], request: Request) -> Iterator[str]:
     """The table, and the command that runs the first."""
     lines = [HEAD, *((str(number), *cells(row)) for number, row in enumerate(rows, 1))]
@@ -37,6 +50,7 @@ def ranked(rows: Sequence[Row], request: Request) -> Iterator[str]:
     if rows and rows[0].fits:
         winner = Request(request.config, (*request.changes, *rows[0].changes), request.topology)
         yield ""
+        yield compared(rows)
         yield shlex.join(winner.train_command())
 
 

@@ -112,6 +112,15 @@ def test_only_tpus_are_told_what_to_compute_by_itself() -> None:
         assert "optimization_barrier" in primitives()
 
 
+def test_what_is_computed_by_itself_lies_as_it_is_written_and_so_does_its_gradient() -> None:
+    """Arrays of three axes; heads, of four, lie as attention wants them."""
+    layout = "Layout(major_to_minor=(0, 1, 2)"
+    with axes.active(Elsewhere()):
+        stream = str(jax.make_jaxpr(jax.grad(lambda x: by_itself(2 * x).sum()))(jnp.ones((2, 3, 4))))
+        heads = str(jax.make_jaxpr(by_itself)(jnp.ones((2, 3, 4, 5))))
+    assert stream.count(layout) == 2 and "Layout" not in heads
+
+
 @pytest.mark.parametrize("feedforward", [GatedMLP(16), MLP(16)])
 def test_a_decoder_is_the_same_on_every_platform(feedforward: MLP | GatedMLP, make_model) -> None:
     """As traced for a TPU, with its rotations, heads and barriers, and as for this CPU: output and gradient."""

@@ -13,6 +13,13 @@ def test_fused_gathers_are_for_v5e_alone() -> None:
     assert compiler_options("TPU v5p") and compiler_options("TPU7x")
 
 
+def test_large_products_have_large_blocks() -> None:
+    limit = "xla_tpu_scoped_vmem_limit_kib"
+    assert [(compiler_options(kind) or {}).get(limit) for kind in ("TPU v5 lite", "TPU v5p", "TPU v6 lite")] == [
+        "32768", "32768", "65536",
+    ]  # fmt: skip
+
+
 def test_other_devices_get_none() -> None:
     assert compiler_options("cpu") is None and compiler_options("NVIDIA H100 80GB HBM3") is None
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jax.sharding import PartitionSpec
 
 from sharding.placement import Placement, PlacementError, Rules, complete_shape
+from sharding.placements import Combined, DataParallel, FullySharded, TensorParallel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,3 +161,33 @@ def test_mesh_axes_that_are_left_out_do_not_divide_a_batch() -> None:
         activations = {"batch": ("slice", "x", "y")}
 
     assert Wide().batch_divisor(8) == 8
+
+
+@pytest.mark.parametrize(
+    ("placement", "ways"),
+    [
+        (DataParallel(), 8),
+        (FullySharded(data=2), 8),
+        (TensorParallel(tensor=2), 4),
+        (TensorParallel(tensor=4, fsdp=2), 2),
+        (TensorParallel(data=2, tensor=2), 4),
+        (Combined(stage=2, tensor=2), 4),
+        (Combined(stage=4, data=2, fsdp=1, micro=12, repeats=2), 24),
+    ],
+)
+def test_ways_in_which_those_that_ship_split_a_batch(placement: Placement, ways: int) -> None:
+    assert placement.batch_divisor(8) == ways
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"stage": 4, "micro": 6}, r"placement.micro is 6; it is a multiple of placement.stage \(4\), or 0"),
+        ({"stage": 2, "micro": -2}, "placement.micro is -2"),
+        ({"stage": -1}, "placement.stage is -1; it is at least 1"),
+        ({"stage": 2, "repeats": 0}, "placement.repeats is 0; it is at least 1"),
+    ],
+)
+def test_pipelines_that_cannot_be_are_refused(fields: dict[str, int], said: str) -> None:
+    with pytest.raises(PlacementError, match=said):
+        Combined(**fields)

@@ -25,7 +25,7 @@ from model.precision import Precision
 from model.qk_norm import PerHead
 from model.router import Sigmoid
 from model.transformer import TransformerConfig
-from sharding.placement import Placement, PlacementError
+from sharding.placement import Placement
 from sharding.placements import Combined, DataParallel, FullySharded, ShardedOptimizer, TensorParallel
 from train.objective import CausalLM
 from train.optimizers import AdamW
@@ -267,36 +267,6 @@ def test_fresh_weights_are_the_same_on_any_layout() -> None:
     wanted = abstract_state(blueprint, optimizer, layouts[1])
     for leaf, shape in zip(jax.tree.leaves(sharded), jax.tree.leaves(wanted), strict=True):
         assert leaf.sharding.is_equivalent_to(shape.sharding, leaf.ndim)
-
-
-@pytest.mark.parametrize(
-    ("placement", "ways"),
-    [
-        (DataParallel(), 8),
-        (FullySharded(data=2), 8),
-        (TensorParallel(tensor=2), 4),
-        (TensorParallel(tensor=4, fsdp=2), 2),
-        (TensorParallel(data=2, tensor=2), 4),
-        (Combined(stage=2, tensor=2), 4),
-        (Combined(stage=4, data=2, fsdp=1, micro=12, repeats=2), 24),
-    ],
-)
-def test_ways_to_split_a_batch(placement: Placement, ways: int) -> None:
-    assert placement.batch_divisor(8) == ways
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({"stage": 4, "micro": 6}, r"placement.micro is 6; it is a multiple of placement.stage \(4\), or 0"),
-        ({"stage": 2, "micro": -2}, "placement.micro is -2"),
-        ({"stage": -1}, "placement.stage is -1; it is at least 1"),
-        ({"stage": 2, "repeats": 0}, "placement.repeats is 0; it is at least 1"),
-    ],
-)
-def test_pipelines_that_cannot_be_are_refused(fields: dict[str, int], said: str) -> None:
-    with pytest.raises(PlacementError, match=said):
-        Combined(**fields)
 
 
 def test_what_stays_whole_is_told() -> None:

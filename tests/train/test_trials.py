@@ -21,6 +21,7 @@ from train.experiment import Batches, Experiment
 from train.objective import CrossEntropy
 from train.optimizers import AdamW
 from train.program import Programs
+from train.safety import Safety
 from train.schedule import WarmupCosine
 from train.state import Blueprint, fresh_state
 from train.trials import NotTogether, Trials, numbers_of
@@ -32,7 +33,7 @@ BASE = Experiment(
     ),
     data=Recipe(TextFiles("there_is_none.txt"), (), TailSplit(0.2), Bytes()),
     batch=Batches(sequence=8, batch=4, accumulate=2),
-    optimizer=AdamW(eps=1e-3), schedule=WarmupCosine(peak=1e-2, warmup=2), steps=3,
+    safety=Safety(patience=0), optimizer=AdamW(eps=1e-3), schedule=WarmupCosine(peak=1e-2, warmup=2), steps=3,
 )  # fmt: skip
 TRIALS = [
     BASE,
@@ -77,7 +78,8 @@ def test_together_is_apart(devices: int, placement: Any) -> None:
         losses.append(np.asarray(metrics["train/loss"]))
     weights = jax.tree.map(np.asarray, state.weights)
     seen = jax.tree.map(jax.numpy.asarray, batch(7, 7))
-    nll, tokens = trials.sums(state, seen)
+    (nll, tokens), at = trials.sums(state, seen)
+    np.testing.assert_allclose(np.sum(at.nll, axis=1), nll, rtol=1e-5)
     for i, one in enumerate(TRIALS):
         wanted, path = apart(one)
         np.testing.assert_allclose([loss[i] for loss in losses[: one.steps]], path, rtol=1e-5)

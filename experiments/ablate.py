@@ -1,0 +1,84 @@
+"""Runs a published ablation, and says whether it reproduces: `python -m experiments.ablate --study=NAME --scale=cpu`.
+
+The same command again goes on where it was stopped. A study is one file in experiments/ablations; --list names them.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from data import console
+
+console.quiet()
+
+
+def main(argv: list[str]) -> None:
+    """Does what the flags say."""
+    from data.console import UsageError
+    from data.user_code import load_file, usage
+    from experiments.ablation.catalogue import load_study, study_names
+    from experiments.ablation.findings import findings
+    from experiments.ablation.plan import Plan
+    from experiments.ablation.published import commit, write, write_docs
+    from experiments.ablation.runner import run
+    from experiments.ablation.shown import listing, planned
+    from experiments.ablation.store import Store
+    from experiments.ablation.together import Together
+
+    given = flags.FLAGS
+    for path in getattr(given, "import"):
+        load_file(path)
+    if given.docs:
+        write_docs()
+        return
+    if given.list:
+        print(listing({name: load_study(name) for name in study_names()}))
+        return
+    if not given.study:
+        raise UsageError("--study is required; --list names the studies")
+    study = load_study(given.study)
+    changes = [*given.set, *([f"data.source=TextFiles('{given.text}')"] if given.text else [])]
+    with usage(f"study '{given.study}', scale '{given.scale}'"):
+        plan = Plan(study, study.at(given.scale, changes, given.seeds), study.chosen(given.arms))
+        plan.check()
+    store = Store(given.out, given.any_code)
+    if given.dry_run:
+        print(planned(plan, store))
+        return
+    with Together(given.together) as executor:
+        ran = run(plan, store, executor)
+    found = findings(Path(given.study).stem, given.scale, ran, changes)
+    print(f"{found['verdict']['told']}: {found['verdict']['why']}")
+    print(f"report: {write(store.root, found)}")
+    if given.commit:
+        print(f"committed: {commit(found)}")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("study", "", "a study in experiments/ablations, or a Python file with one")
+    flags.DEFINE_string(
+        "scale",
+        "cpu",
+        "how large: cpu (at most 30 minutes on two cores), gpu (an hour on one card), paper (as published)",
+    )
+    flags.DEFINE_list("arms", [], "only these arms, by name; by default all")
+    flags.DEFINE_integer("seeds", None, "how many seeds judge; by default as many as the study has")
+    flags.DEFINE_multi_string("set", [], "change one field of the parent, steps=100; may be repeated")
+    flags.DEFINE_string("text", "", "learn from these files (a path or a pattern) instead of the study's own text")
+    flags.DEFINE_multi_string("import", [], "Python file with types of your own, to use in --set")
+    flags.DEFINE_string("out", "runs/ablations", "directory to write to; studies share runs in it")
+    flags.DEFINE_integer(
+        "together",
+        8,
+        "runs that differ in numbers alone (learning rate, seed, decay) and are trained as one program, at most; "
+        "1: each by itself",
+        lower_bound=1,
+    )
+    flags.DEFINE_bool("any_code", False, "take runs of other versions of the code as well")
+    flags.DEFINE_bool(
+        "commit", False, "put what was found among experiments/ablations/results, and write docs/ablations.md anew"
+    )
+    flags.DEFINE_bool("docs", False, "write docs/ablations.md from the committed results, and leave")
+    flags.DEFINE_bool("dry_run", False, "say what would be run, and leave")
+    flags.DEFINE_bool("list", False, "name the studies, and leave")
+    console.run(main, interrupted="what was done is saved; the same command goes on from there")

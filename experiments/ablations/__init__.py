@@ -1,0 +1,1 @@
+"""Published ablations, one file each; a new study is a new file here, and nothing else."""

@@ -1,0 +1,71 @@
+"""Runs that are trained as one program leave the results that they leave one by one."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from experiments.ablation.executor import OneByOne
+from experiments.ablation.plan import Plan
+from experiments.ablation.result import Failure, Result
+from experiments.ablation.store import Store
+from experiments.ablation.study import Study
+from experiments.ablation.together import Together, grouped
+from train.safety import Safety
+
+
+@pytest.fixture
+def plan(study: Study) -> Plan:
+    scale = study.at("cpu", seeds=2)
+    parent = dataclasses.replace(scale.parent, safety=Safety(patience=0))
+    return Plan(study, dataclasses.replace(scale, parent=parent), study.arms)
+
+
+def test_groups_hold_what_differs_in_numbers(plan: Plan) -> None:
+    trials = plan.due({})
+    arms = [trial.arm for trial in trials]
+    for most in (1, 3, 100):
+        groups = grouped(trials, most)
+        assert sorted(trial.address for group in groups for trial in group) == sorted(t.address for t in trials)
+        assert all(len(group) <= most for group in groups)
+    kinds = [dataclasses.replace(t.experiment, seed=0, schedule=trials[0].experiment.schedule) for t in trials]
+    assert len(grouped(trials, 100)) == len({str(kind) for kind in kinds}), arms
+
+
+@pytest.mark.slow
+def test_results_are_those_of_runs_one_by_one(plan: Plan, tmp_path: Path) -> None:
+    trials = plan.due({})
+    with Together(8) as executor:
+        together = {trial.address: found for trial, found in executor.run(trials, Store(tmp_path / "together"))}
+    with OneByOne() as executor:
+        apart = {trial.address: found for trial, found in executor.run(trials, Store(tmp_path / "apart"))}
+    assert together.keys() == apart.keys() and len(apart) == len(trials)
+    for address, one in apart.items():
+        other = together[address]
+        assert isinstance(one, Result) and isinstance(other, Result)
+        for field in ("steps", "tokens", "weights", "flops"):
+            assert getattr(one, field) == getattr(other, field)
+        learnt = {key for key in one.series if key.startswith(("train/", "eval/"))}
+        assert learnt <= other.series.keys()
+        for key in learnt:
+            assert [at for at, _ in one.series[key]] == [at for at, _ in other.series[key]]
+            wanted = pytest.approx([value for _, value in one.series[key]], rel=1e-3)
+            assert [value for _, value in other.series[key]] == wanted, key
+    assert any("together" in found.seconds for found in together.values())
+    # Nothing of a group is left.
+    assert not list((tmp_path / "together" / "runs").glob("*/together-*"))
+
+
+@pytest.mark.slow
+def test_a_group_that_cannot_be_is_made_run_by_run(plan: Plan, tmp_path: Path) -> None:
+    """With patience runs go back by themselves, which a group cannot; and nothing is lost for a run that fails."""
+    patient = dataclasses.replace(plan.scale.parent, safety=Safety())
+    again = Plan(plan.study, dataclasses.replace(plan.scale, parent=patient), plan.arms)
+    trials = again.due({})[:2]
+    with Together(8) as executor:
+        assert all(isinstance(found, Result) for _, found in executor.run(trials, Store(tmp_path / "patient")))
+        small = dataclasses.replace(plan.scale, parent=dataclasses.replace(
+            plan.scale.parent, model=dataclasses.replace(plan.scale.parent.model, vocab=9)
+        ))  # fmt: skip
+        wrong = Plan(plan.study, small, plan.arms).due({})[:2]
+        assert all(isinstance(found, Failure) for _, found in executor.run(wrong, Store(tmp_path / "wrong")))

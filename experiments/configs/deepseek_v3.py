@@ -7,7 +7,7 @@ routes), its products in 8 bits and its growing batch. Data and number of steps 
 
 Experts lie on 64 devices, 4 on each, so that what layers gather of them over the other 8 stays small; whatever else
 there is would be the same on all 64, which is why the optimizer's share of it is divided over them. No token is
-dropped: the devices of a layer's fullest experts take 1.25 times an even share, and more in a further round.
+dropped: the devices of a layer's fullest experts take 1.5 times an even share, and more in a further round.
 
     python -m train --config=deepseek_v3 --run=gs://BUCKET/deepseek --distributed \\
       --set data.source.data_dir=gs://BUCKET/tfds
@@ -35,14 +35,14 @@ def experiment() -> Experiment:
 
 
 def _shape() -> TransformerConfig:
-    shape = apart(trained(DeepSeekV3().preset("DeepSeek-V3"), remat="save_attention"))
-    moe = dataclasses.replace(shape.feedforward.rest, dispatch=Dropless(1.25), balance=BalanceBias(weight=1e-4))
-    # Rows of pre-training are short: YaRN is for the stages after it (section 4.3). Heads of 192 features leave no room
-    # for longer blocks of keys in the fused backward pass.
+    shape = apart(trained(DeepSeekV3().preset("DeepSeek-V3"), remat="full"))
+    moe = dataclasses.replace(shape.feedforward.rest, dispatch=Dropless(), balance=BalanceBias(weight=1e-4))
+    # Rows of pre-training are short: YaRN is for the stages after it (section 4.3). Longer blocks of keys have the fused
+    # backward pass keep fewer gradients of queries apart; longer ones than these have no room in VMEM.
     attention = dataclasses.replace(
         shape.attention,
         positions=Rope(interleaved=True),
-        kernel=Splash(computed=True, fused_backward=True, backward_keys=1024),
+        kernel=Splash(computed=True, fused_backward=True, backward_keys=2048),
     )
     feedforward = dataclasses.replace(shape.feedforward, rest=moe)
     return dataclasses.replace(shape, attention=attention, feedforward=feedforward)

@@ -37,8 +37,8 @@ def experiment() -> Experiment:
 def _shape() -> TransformerConfig:
     shape = apart(trained(DeepSeekV3().preset("DeepSeek-V3"), remat="full"))
     moe = dataclasses.replace(shape.feedforward.rest, dispatch=Dropless(), balance=BalanceBias(weight=1e-4))
-    # Rows of pre-training are short: YaRN is for the stages after it (section 4.3). Longer blocks of keys have the fused
-    # backward pass keep fewer gradients of queries apart; longer ones than these have no room in VMEM.
+    # Rows of pre-training are short: YaRN is for the stages after it (section 4.3). Longer blocks of keys have the
+    # fused backward pass keep fewer gradients of queries apart; longer ones than these have no room in VMEM.
     attention = dataclasses.replace(
         shape.attention,
         positions=Rope(interleaved=True),

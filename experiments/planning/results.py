@@ -1,0 +1,84 @@
+"""What compiling gave of the plans that docs/tpu.md shows, kept as JSON beside that page."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from experiments.planning.shown import Plan
+
+_GIB = 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """Figures of one plan.
+
+    Attributes:
+      seconds: simulated, of a step.
+      bound: seconds that no schedule goes below.
+      gib: of a device, of the whole step.
+      usable: GiB of a device that a program may have.
+      mfu: the model's FLOPs over what a chip could do in that time.
+      tokens: a second, of a chip.
+      recomputed: FLOPs of the program over the model's.
+      mesh: mesh axis -> devices, of those that divide.
+      rows: in a step.
+      sequence: tokens in a row.
+      compiling: seconds that it took to compile.
+      compiler_gib: that compiling held at most.
+      libtpu: its version.
+    """
+
+    seconds: float
+    bound: float
+    gib: float
+    usable: float
+    mfu: float
+    tokens: float
+    recomputed: float
+    mesh: Mapping[str, int]
+    rows: int
+    sequence: int
+    compiling: float
+    compiler_gib: float
+    libtpu: str
+
+    @classmethod
+    def of(cls, plan: Mapping[str, Any]) -> "Result":
+        """Of what `python -m sharding.plan --json` writes.
+
+        Raises ValueError for a plan that was not compiled or does not fit.
+        """
+        if not plan["fits"] or plan["speed"] is None:
+            raise ValueError(f"{plan['config']} on {plan['topology']['name']} was not compiled, or does not fit")
+        speed, work, effort = plan["speed"], plan["work"], plan["effort"]
+        return cls(
+            seconds=_figures(speed["seconds"]), bound=_figures(speed["bound"]),
+            gib=round(plan["memory"]["used"] / _GIB, 2), usable=round(plan["topology"]["usable_bytes"] / _GIB, 2),
+            mfu=_figures(speed["mfu"]), tokens=_figures(speed["tokens_per_second_per_chip"]),
+            recomputed=_figures(speed["recomputed"]),
+            mesh={axis: size for axis, size in work["mesh"].items() if size > 1},
+            rows=work["rows"], sequence=work["sequence"], compiling=round(effort["compile_seconds"]),
+            compiler_gib=round(effort["memory_bytes"] / _GIB, 1), libtpu=metadata.version("libtpu"),
+        )  # fmt: skip
+
+
+def _figures(value: float) -> float:
+    """Four of them."""
+    return float(f"{value:.4g}")
+
+
+def read(path: Path) -> dict[str, Result]:
+    """Key of a plan -> its result; none where there is no file."""
+    if not path.is_file():
+        return {}
+    return {key: Result(**fields) for key, fields in json.loads(path.read_text()).items()}
+
+
+def written(results: Mapping[str, Result], plans: tuple[Plan, ...]) -> str:
+    """The results of these plans as JSON, in their order."""
+    kept = {plan.key: dataclasses.asdict(results[plan.key]) for plan in plans if plan.key in results}
+    return json.dumps(kept, indent=1) + "\n"

@@ -1,0 +1,129 @@
+"""The plans that docs/tpu.md shows: shapes that ship, and those that another project was compiled for as well."""
+
+import dataclasses
+
+from experiments.planning.record import Request
+from sharding.topology import parse_topology
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is planned.
+
+    Attributes:
+      config: `--config`.
+      topology: `--topology`.
+      changes: each a `--set`.
+    """
+
+    config: str
+    topology: str
+    changes: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """By which it is found among results."""
+        return " ".join((self.config, self.topology, *self.changes))
+
+    def request(self) -> Request:
+        """For the planner."""
+        return Request(self.config, self.changes, parse_topology(self.topology))
+
+
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """MaxText v0.2.4, compiled for the same pod by the same compiler, counted in the same way.
+
+    Attributes:
+      shape: model, tokens in a row, rows a chip.
+      seconds: simulated, of a step.
+      gib: of a chip.
+      fastest: ours within the chip's memory.
+      small: ours in no more than MaxText's memory; the same as `fastest` where that is no larger.
+    """
+
+    shape: str
+    seconds: float
+    gib: float
+    fastest: Plan
+    small: Plan
+
+    @property
+    def topology(self) -> str:
+        """The pod."""
+        return self.fastest.topology
+
+
+SHIPPED = (
+    Plan("gpt2_124m", "v5e:2x2", ("batch.accumulate=4",)),
+    Plan("gpt2_124m", "v5e:4x4"),
+    Plan("llama_125m", "v5e:4x4"),
+    Plan("llama2_7b", "v5e:16x16"),
+    Plan("llama3_1_8b:v5e", "v5e:16x16"),
+    Plan("llama3_1_8b", "v6e:16x16"),
+    Plan("llama3_8b", "v5p:8x8x4"),
+    Plan("llama3_1_70b", "v6e:16x16"),
+    Plan("llama3_1_70b:v5p", "v5p:8x8x8"),
+    Plan("llama3_1_405b", "v5p:8x16x16"),
+    Plan("mixtral_8x7b", "v5p:4x4x4"),
+    Plan("deepseek_v3", "v5p:8x8x8"),
+    Plan("llama3_1_8b_1m", "v5p:8x8x8"),
+    Plan("gemma3_27b", "v6e:16x16"),
+    Plan("t5_xxl", "v5e:16x16"),
+)
+
+
+def _llama2(topology: str, *changes: str) -> Plan:
+    return Plan("llama2_7b", topology, changes)
+
+
+_TWO = ("batch.batch=512",)
+_ONE = ("batch.batch=256",)
+_LONGER = ("batch.sequence=4096", "batch.batch=512")
+_CUBE = ("batch.sequence=4096", "batch.batch=256")
+_POD = "v5e:16x16"
+
+BAR = (
+    Peer("Llama 2 7B, 2,048, 4", 3.099, 10.03, Plan("llama2_7b", _POD), Plan("llama2_7b:small", _POD)),
+    Peer(
+        "Llama 2 7B, 2,048, 2", 1.626, 5.39,
+        _llama2(_POD, *_TWO, "model.remat=save_products"), _llama2(_POD, *_TWO, "model.remat=save_query_attention"),
+    ),
+    Peer(
+        "Llama 2 7B, 2,048, 1", 0.906, 3.13,
+        _llama2(_POD, *_ONE, "model.remat=save_products"),
+        _llama2(_POD, *_ONE, "model.remat=save_qkv", "objective.chunk=1024"),
+    ),
+    Peer(
+        "Llama 2 7B, 4,096, 2", 3.344, 10.03,
+        _llama2(_POD, *_LONGER), _llama2(_POD, *_LONGER, "model.remat=save_attention"),
+    ),
+    Peer(
+        "Llama 2 7B, 4,096, 4", 2.587, 45.91,
+        _llama2("v5p:4x4x4", *_CUBE, "model.remat=save_products"),
+        _llama2("v5p:4x4x4", *_CUBE, "model.remat=save_qkv_attention"),
+    ),
+    Peer(
+        "Llama 3.1 8B, 8,192, 4", 4.673, 18.94,
+        Plan("llama3_1_8b", "v6e:16x16"), Plan("llama3_1_8b", "v6e:16x16", ("batch.accumulate=2",)),
+    ),
+    Peer(
+        "Llama 3.1 8B, 8,192, 1", 1.598, 13.94,
+        Plan("llama3_1_8b", "v6e:4x4", ("batch.batch=16", "model.remat=full")),
+        Plan("llama3_1_8b", "v6e:4x4", ("batch.batch=16", "model.remat=full")),
+    ),
+    Peer(
+        "Mixtral 8x7B, 4,096, 8, capacity 1.25", 14.320, 35.59,
+        Plan("mixtral_8x7b", "v5p:4x4x4"), Plan("mixtral_8x7b", "v5p:4x4x4"),
+    ),
+    Peer(
+        "12 layers of 768, 1,024, 16", 0.199, 9.52,
+        Plan("llama_125m", "v5e:4x4"), Plan("llama_125m", "v5e:4x4", ("model.remat=none",)),
+    ),
+)  # fmt: skip
+
+
+def every() -> tuple[Plan, ...]:
+    """Each plan once."""
+    of_bar = (plan for peer in BAR for plan in (peer.fastest, peer.small))
+    return tuple(dict.fromkeys((*SHIPPED, *of_bar)))

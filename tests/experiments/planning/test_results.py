@@ -1,0 +1,36 @@
+"""Results are read back as they were written, and only of plans that were compiled."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments.planning.results import Result, read, written
+from experiments.planning.shown import Plan
+
+PLAN = {
+    "config": "mine", "fits": True, "topology": {"name": "v5e:2x2", "usable_bytes": 2**34},
+    "memory": {"used": 3 * 2**29},
+    "speed": {
+        "seconds": 1.23456789, "bound": 1.0, "mfu": 0.512345, "tokens_per_second_per_chip": 12345.678,
+        "recomputed": 1.5,
+    },
+    "work": {"mesh": {"data": 1, "fsdp": 4}, "rows": 8, "sequence": 32},
+    "effort": {"compile_seconds": 12.6, "memory_bytes": 2**30},
+}  # fmt: skip
+
+
+def test_there_and_back(tmp_path: Path) -> None:
+    plan, other = Plan("mine", "v5e:2x2", ("steps=1",)), Plan("theirs", "v5e:2x2")
+    found = Result.of(PLAN)
+    assert (found.seconds, found.tokens, found.gib, found.usable) == (1.235, 12350.0, 1.5, 16.0)
+    assert (found.mesh, found.compiling) == ({"fsdp": 4}, 13)
+    path = tmp_path / "results.json"
+    path.write_text(written({plan.key: found, "mine v5e:2x2 gone": found}, (other, plan)))
+    assert read(path) == {"mine v5e:2x2 steps=1": found}
+    assert read(tmp_path / "none.json") == {}
+
+
+@pytest.mark.parametrize("changes", [{"fits": False}, {"speed": None}])
+def test_what_was_not_compiled_is_no_result(changes: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="^mine on v5e:2x2 was not compiled, or does not fit"):
+        Result.of(PLAN | changes)

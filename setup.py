@@ -42,6 +42,7 @@ setup(
         "resiliparse>=1.0",
         "safetensors>=0.5",
         "scikit-learn>=1.6",
+        "scipy>=1.13",
         "sentencepiece>=0.2.3",
         "tensorboard>=2.19",
         f"tensorflow-cpu>=2.21; {X86}",

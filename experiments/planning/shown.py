@@ -105,7 +105,7 @@ BAR = (
     ),
     Peer(
         "Llama 3.1 8B, 8,192, 4", 4.673, 18.94,
-        Plan("llama3_1_8b", "v6e:16x16"), Plan("llama3_1_8b", "v6e:16x16", ("batch.accumulate=2",)),
+        Plan("llama3_1_8b", "v6e:16x16"), Plan("llama3_1_8b", "v6e:16x16", ("model.remat=full",)),
     ),
     Peer(
         "Llama 3.1 8B, 8,192, 1", 1.598, 13.94,

@@ -31,6 +31,7 @@ VERBS = {
     "export": "experiments.export",
     "convert": "model.convert",
     "models": "experiments.models",
+    "tpu": "experiments.tpu",
     "report": "experiments.report",
     "benchmark": "experiments.benchmark",
     "coordinate-check": "experiments.coordinate_check",

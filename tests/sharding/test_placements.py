@@ -88,7 +88,6 @@ PLACEMENTS: dict[str, tuple[Placement, tuple[str, ...], tuple[str, ...]]] = {
     "slices": (Combined(slices=2, fsdp=2, tensor=2), (), ("odd", *LATER)),
     "context 2": (Combined(context=2, tensor=2), QUICKLY, ("even",)),
     "context 4": (Combined(context=4, fsdp=2), (), ("odd", "experts", "latent")),
-    "context and expert": (Combined(context=2, expert=2, fsdp=2), (), ("experts",)),
     "expert 2": (Combined(expert=2, fsdp=4), (), ("experts", "latent")),
     "expert and tensor": (Combined(expert=2, fsdp=2, tensor=2), (), ("experts",)),
     # What dropout leaves out is drawn for each micro-batch by itself, so not with a rate.

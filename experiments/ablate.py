@@ -59,7 +59,7 @@ if __name__ == "__main__":
     flags.DEFINE_string(
         "scale",
         "cpu",
-        "how large: cpu (at most 30 minutes on two cores), gpu (an hour on one card), paper (as published)",
+        "how large: cpu (meant for half an hour on two cores), gpu (for an hour on one card), paper (as published)",
     )
     flags.DEFINE_list("arms", [], "only these arms, by name; by default all")
     flags.DEFINE_integer("seeds", None, "how many seeds judge; by default as many as the study has")

@@ -30,10 +30,9 @@ _AS_IT_COMES = Safety(guard=Unguarded(), patience=0)
 
 
 def small_decoder(changes: Mapping[str, Any] = NOTHING) -> Experiment:
-    """For `cpu`: a pre-normalised decoder of 2 x 64 on bytes of Python's documentation, about 20 s a run on two cores.
+    """For `cpu`: a pre-normalised decoder of 2 x 64 on bytes of Python's documentation.
 
-    Weights start as wide as their fan-in asks, 1 / sqrt(64), and not with GPT-2's 0.02, which is meant for widths of
-    768 and more: layers that multiply two branches would start out as good as switched off.
+    Weights start as wide as their fan-in asks, 1 / sqrt(64); GPT-2's 0.02 was meant for widths of 768 and more.
     """
     return _changed(
         Experiment(
@@ -64,7 +63,7 @@ def small_decoder(changes: Mapping[str, Any] = NOTHING) -> Experiment:
 
 
 def medium_decoder(changes: Mapping[str, Any] = NOTHING) -> Experiment:
-    """For `gpu`: a decoder of 8 x 384 on 65 million tokens of Wikipedia, bfloat16."""
+    """For `gpu`: a decoder of 8 x 384 on a part of Wikipedia, bfloat16."""
     return _changed(
         Experiment(
             model=TransformerConfig(

@@ -5,7 +5,8 @@ from experiments.ablation.decision import Better
 from experiments.ablation.match import SameWeights
 from experiments.ablation.metric import Lower
 from experiments.ablation.paper import Paper, PaperNumber
-from experiments.ablation.parents import medium_decoder, small_decoder, t5_base
+from experiments.ablation.parents.decoders import medium_decoder, small_decoder
+from experiments.ablation.parents.t5 import t5_base
 from experiments.ablation.scale import Scale
 from experiments.ablation.study import Study
 from experiments.ablation.sweep import values

@@ -4,7 +4,8 @@ from experiments.ablation.arm import Arm, in_stacks
 from experiments.ablation.decision import Better, Equivalent
 from experiments.ablation.metric import Lower
 from experiments.ablation.paper import Paper, PaperNumber
-from experiments.ablation.parents import medium_decoder, small_decoder, t5_base
+from experiments.ablation.parents.decoders import medium_decoder, small_decoder
+from experiments.ablation.parents.t5 import t5_base
 from experiments.ablation.scale import Scale
 from experiments.ablation.study import Study
 from experiments.ablation.sweep import values

@@ -3,7 +3,8 @@
 import pytest
 
 from experiments.ablation.arm import Arm, in_stacks
-from experiments.ablation.parents import small_decoder, t5_base
+from experiments.ablation.parents.decoders import small_decoder
+from experiments.ablation.parents.t5 import t5_base
 from model.feedforward import GatedMLP
 from model.norms import LayerNorm
 from train.experiment import Experiment

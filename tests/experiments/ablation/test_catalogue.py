@@ -14,7 +14,7 @@ from experiments.ablation.arm import Arm
 from experiments.ablation.decision import Better
 from experiments.ablation.metric import Lower
 from experiments.ablation.paper import Paper, PaperNumber
-from experiments.ablation.parents import small_decoder
+from experiments.ablation.parents.decoders import small_decoder
 from experiments.ablation.scale import Scale
 from experiments.ablation.study import Study
 

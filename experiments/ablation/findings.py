@@ -183,7 +183,7 @@ def _warnings(plan: Plan, ran: Ran, arms: Sequence[Mapping[str, Any]]) -> list[s
             found.append(f"{arm['name']} has a figure for {len(arm['values'])} of {plan.scale.seeds} seeds")
     for arm in plan.arms:
         chosen = plan.answer(arm, ran.done).chosen
-        for key in at_edge(plan.scale.tuning.settings(), chosen or {}):
+        for key in at_edge(plan.scale.tuning.of(arm.name).settings(), chosen or {}):
             found.append(f"{arm.name}: the best {key} is at the edge of what was tried ({chosen[key]!r})")
     devices = {str(each["environment"].get("devices")) for each in _environments(plan, ran)}
     if len(devices) > 1:

@@ -70,7 +70,7 @@ class Plan:
         Raises ValueError for one that cannot be, or if arms do not have in common what they must.
         """
         for arm in self.arms:
-            for setting in self.scale.tuning.settings():
+            for setting in self.scale.tuning.of(arm.name).settings():
                 self._experiment(arm, Request.of(setting, 0))
         built = {arm.name: arm.experiment(self.scale.parent) for arm in self.arms}
         for match in self.study.matched:
@@ -91,7 +91,7 @@ class Plan:
     def answer(self, arm: Arm, done: Done) -> Answer:
         """What the tuning says of an arm."""
         known = {r: self._cost(done[self._trial(arm, r).address]) for r in self._asked(arm, done)}
-        return self.scale.tuning.answer(self.seeds, known)
+        return self.scale.tuning.of(arm.name).answer(self.seeds, known)
 
     def cells(self, done: Done) -> Cells:
         """The results that arms are judged by: of a cell that lacks one, none."""
@@ -113,7 +113,7 @@ class Plan:
         """Those that the tuning asks for, as far as they are done: it is asked until it names nothing new that is."""
         known: dict[Request, float] = {}
         while True:
-            answer = self.scale.tuning.answer(self.seeds, known)
+            answer = self.scale.tuning.of(arm.name).answer(self.seeds, known)
             new = [r for r in answer.due if r not in known and self._trial(arm, r).address in done]
             if not new:
                 return

@@ -55,6 +55,10 @@ class Answer:
 class Tuning(abc.ABC):
     """How the hyper-parameters of each arm are found: a frozen dataclass."""
 
+    def of(self, arm: str) -> "Tuning":
+        """What finds those of an arm: the same for all, mostly."""
+        return self
+
     @abc.abstractmethod
     def answer(self, seeds: Sequence[int], known: Known) -> Answer:
         """What is due of an arm that is judged by these seeds."""

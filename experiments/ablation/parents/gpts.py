@@ -1,0 +1,49 @@
+"""Decoders as papers on optimisation and scaling trained them, for `paper`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from data.curation import Clean
+from data.recipe import Recipe
+from data.sources import HuggingFaceDataset
+from data.split import HashSplit
+from data.tokenizers import SentencePiece
+from experiments.ablation.arm import NOTHING
+from experiments.ablation.parents.decoders import AS_IT_COMES, changed
+from model.attention import Attention
+from model.feedforward import MLP
+from model.positions import Rope
+from model.qk_norm import PerHead
+from model.transformer import TransformerConfig
+from train.experiment import Batches, Cadence, Experiment
+from train.optimizers import AdamW
+from train.stable_decay import LinearDecay, WarmupStableDecay
+
+
+def speedrun(changes: Mapping[str, Any] = NOTHING) -> Experiment:
+    """GPT-2 small as modded-nanogpt trained it in October 2024: 5,100 steps of 512 x 1024 tokens of FineWeb."""
+    return changed(
+        Experiment(
+            model=TransformerConfig(
+                layers=12,
+                embed=768,
+                vocab=50_304,
+                attention=Attention(heads=6, positions=Rope(), qk_norm=PerHead()),
+                feedforward=MLP(hidden=3072, activation="relu_squared"),
+                remat="full",
+            ),
+            data=Recipe(
+                source=HuggingFaceDataset("HuggingFaceFW/fineweb", config="sample-10BT"),
+                transforms=(Clean(),),
+                split=HashSplit(0.001),
+                tokenizer=SentencePiece(vocab=50_257),
+            ),
+            batch=Batches(sequence=1024, batch=512),
+            optimizer=AdamW(decay=0.0),
+            schedule=WarmupStableDecay(peak=3.6e-3, warmup=0, decay=1450, shape=LinearDecay()),
+            steps=5100,
+            safety=AS_IT_COMES,
+            cadence=Cadence(log=50, evaluate=500, checkpoint=500, keep=1),
+        ),
+        changes,
+    )

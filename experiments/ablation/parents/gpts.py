@@ -11,12 +11,13 @@ from data.tokenizers import SentencePiece
 from experiments.ablation.arm import NOTHING
 from experiments.ablation.parents.decoders import AS_IT_COMES, changed
 from model.attention import Attention
-from model.feedforward import MLP
+from model.feedforward import MLP, GatedMLP
 from model.positions import Rope
 from model.qk_norm import PerHead
 from model.transformer import TransformerConfig
 from train.experiment import Batches, Cadence, Experiment
 from train.optimizers import AdamW
+from train.schedule import WarmupCosine
 from train.stable_decay import LinearDecay, WarmupStableDecay
 
 
@@ -44,6 +45,35 @@ def speedrun(changes: Mapping[str, Any] = NOTHING) -> Experiment:
             steps=5100,
             safety=AS_IT_COMES,
             cadence=Cadence(log=50, evaluate=500, checkpoint=500, keep=1),
+        ),
+        changes,
+    )
+
+
+def slim_llama(changes: Mapping[str, Any] = NOTHING) -> Experiment:
+    """A decoder of about 210M weights on a part of SlimPajama, 0.1M tokens a step (Hägele 2024, section 3)."""
+    return changed(
+        Experiment(
+            model=TransformerConfig(
+                layers=24,
+                embed=768,
+                vocab=50_304,
+                attention=Attention(heads=12, positions=Rope()),
+                feedforward=GatedMLP(hidden=2048),
+                remat="full",
+            ),
+            data=Recipe(
+                source=HuggingFaceDataset("DKYoon/SlimPajama-6B"),
+                transforms=(Clean(),),
+                split=HashSplit(0.001),
+                tokenizer=SentencePiece(vocab=50_257),
+            ),
+            batch=Batches(sequence=512, batch=208),
+            optimizer=AdamW(),
+            schedule=WarmupCosine(peak=1e-3, warmup=300),
+            steps=50_000,
+            safety=AS_IT_COMES,
+            cadence=Cadence(log=50, evaluate=2500, checkpoint=2500, keep=1),
         ),
         changes,
     )

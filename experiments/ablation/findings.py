@@ -99,7 +99,7 @@ def _tuning(plan: Plan, arm: Arm, ran: Ran) -> list[dict[str, Any]]:
         if trial.arm != arm.name or trial.request.seed in plan.seeds or not isinstance(outcome, Result):
             continue
         key = (trial.request.setting, trial.request.share)
-        by_setting.setdefault(key, []).append(metric.of([outcome]))
+        by_setting.setdefault(key, []).append(metric.one(outcome))
     return [
         {
             "setting": {k: v if isinstance(v, int | float) else str(v) for k, v in setting},

@@ -59,10 +59,11 @@ class Metric(abc.ABC):
 
         None if there is none. Raises ValueError if a run has no such metric.
         """
-        found = [value for result in cell if (value := self._of(result)) is not None]
+        found = [value for result in cell if (value := self.one(result)) is not None]
         return self.sign * min(self.sign * value for value in found) if found else None
 
-    def _of(self, result: Result) -> float | None:
+    def one(self, result: Result) -> float | None:
+        """The figure of a run by itself; None if there is none. Raises ValueError if it has no such metric."""
         if self.key not in result.series:
             known = ", ".join(sorted(result.series))
             raise ValueError(f"the run of {result.address} has no metric '{self.key}'; it has {known}")

@@ -99,8 +99,12 @@ class Plan:
         for arm in self.arms:
             found[arm.name] = {}
             for seed, requests in self.answer(arm, done).cells.items():
-                cell = [done.get(self._trial(arm, request).address) for request in requests]
-                whole = [outcome for outcome in cell if isinstance(outcome, Result)]
+                cell = [(request, done.get(self._trial(arm, request).address)) for request in requests]
+                whole = [
+                    dataclasses.replace(outcome, setting=dict(request.setting))
+                    for request, outcome in cell
+                    if isinstance(outcome, Result)
+                ]
                 if len(whole) == len(cell):
                     found[arm.name][seed] = whole
         return found
@@ -123,7 +127,7 @@ class Plan:
 
     def _cost(self, outcome: Result | Failure) -> float:
         metric = self.study.metric
-        value = metric.of([outcome]) if isinstance(outcome, Result) else None
+        value = metric.one(outcome) if isinstance(outcome, Result) else None
         return float("inf") if value is None else metric.sign * value
 
     def _trial(self, arm: Arm, request: Request) -> Trial:

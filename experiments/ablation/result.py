@@ -27,6 +27,8 @@ class Result:
       flops: model FLOPs of the training.
       seconds: of all its starts, by purpose.
       environment: what it ran on.
+      setting: what of its arm it was run with, where it is judged with the arm's other runs. It is not stored: arms
+        and studies that share the run may come to it otherwise.
     """
 
     address: str
@@ -37,6 +39,7 @@ class Result:
     flops: float
     seconds: Mapping[str, float]
     environment: Mapping[str, Any]
+    setting: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
 
     def last(self, key: str) -> float | None:
         """The last value of a metric; None if there is none."""
@@ -45,7 +48,8 @@ class Result:
 
     def write(self, path: epath.Path) -> None:
         """Writes it, whole or not at all."""
-        atomic.write_text(path, json.dumps(vars(self)) + "\n")
+        kept = {key: value for key, value in vars(self).items() if key != "setting"}
+        atomic.write_text(path, json.dumps(kept) + "\n")
 
 
 @dataclasses.dataclass(frozen=True)

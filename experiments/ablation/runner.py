@@ -78,7 +78,7 @@ class _Progress:
             told = f"failed: {outcome.reason}"
         else:
             metric = self.plan.study.metric
-            value = metric.of([outcome])
+            value = metric.one(outcome)
             told = f"{metric.key} {value:.4f}" if value is not None else f"{metric.key} is not finite"
         each = self.seconds / self.runs
         number, most = self.runs + self._there, self.plan.most()

@@ -112,3 +112,32 @@ def gpt2_small_c4(changes: Mapping[str, Any] = NOTHING) -> Experiment:
         ),
         changes,
     )
+
+
+def wikitext_decoder(changes: Mapping[str, Any] = NOTHING) -> Experiment:
+    """A decoder of two blocks on WikiText-2, 256 wide, which Yang 2022 (figure 1) make up to 32 times wider."""
+    return changed(
+        Experiment(
+            model=TransformerConfig(
+                layers=2,
+                embed=256,
+                vocab=8192,
+                attention=Attention(heads=4, positions=Rope()),
+                feedforward=MLP(hidden=1024),
+                tie_embeddings=False,
+            ),
+            data=Recipe(
+                source=HuggingFaceDataset("Salesforce/wikitext", config="wikitext-2-raw-v1"),
+                transforms=(Clean(),),
+                split=HashSplit(0.05),
+                tokenizer=SentencePiece(vocab=8192),
+            ),
+            batch=Batches(sequence=256, batch=32),
+            optimizer=AdamW(decay=0.0),
+            schedule=WarmupCosine(peak=1e-3, warmup=50),
+            steps=1000,
+            safety=AS_IT_COMES,
+            cadence=Cadence(log=50, evaluate=500, checkpoint=500, keep=1),
+        ),
+        changes,
+    )

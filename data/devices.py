@@ -31,6 +31,18 @@ def simulated() -> int:
     return int(counts[-1]) if counts else 1
 
 
+def accelerated() -> bool:
+    """Whether JAX would find an accelerator, by the machine's device files: whoever asks JAX itself holds it."""
+    if os.environ.get("JAX_PLATFORMS", "") == "cpu":
+        return False
+    return gpu_attached() or _tpu_attached()
+
+
+def gpu_attached() -> bool:
+    """Whether this machine holds a GPU of NVIDIA's."""
+    return any(Path("/dev").glob("nvidia[0-9]*"))
+
+
 def _tpu_attached() -> bool:
     """Whether this machine may hold a TPU: its device files, or a person who says so."""
     if any(name in os.environ for name in ("JAX_FORCE_TPU_INIT", "TPU_NAME")):

@@ -23,7 +23,7 @@ def main(argv: list[str]) -> None:
     from experiments.ablation.runner import run
     from experiments.ablation.shown import listing, planned
     from experiments.ablation.store import Store
-    from experiments.ablation.together import Together
+    from experiments.ablation.workers import Workers
 
     given = flags.FLAGS
     for path in getattr(given, "import"):
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
     if given.dry_run:
         print(planned(plan, store))
         return
-    with Together(given.together) as executor:
+    with Workers(given.together, given.workers) as executor:
         ran = run(plan, store, executor)
     found = findings(Path(given.study).stem, given.scale, ran, changes)
     print(f"{found['verdict']['told']}: {found['verdict']['why']}")
@@ -73,6 +73,13 @@ if __name__ == "__main__":
         "runs that differ in numbers alone (learning rate, seed, decay) and are trained as one program, at most; "
         "1: each by itself",
         lower_bound=1,
+    )
+    flags.DEFINE_integer(
+        "workers",
+        0,
+        "processes that make runs side by side on a CPU, each on cores of its own; by default one a core, at most 8, "
+        "and one alone where there is an accelerator",
+        lower_bound=0,
     )
     flags.DEFINE_bool("any_code", False, "take runs of other versions of the code as well")
     flags.DEFINE_bool(

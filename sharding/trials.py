@@ -1,11 +1,13 @@
 """A mesh axis of trials, outside those of a placement: runs that share nothing, side by side."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from sharding.axes import within_share
 from sharding.placement import Layout, Placement, PlacementError, arranged, complete_shape
 
 # No logical axis is mapped to it: a placement does not know of it.
@@ -40,3 +42,36 @@ def beside(placement: Placement, trials: int, devices: Sequence[jax.Device] | No
 def stacked(sharding: NamedSharding) -> NamedSharding:
     """The sharding of [trials, ...], of that of one trial's array."""
     return NamedSharding(sharding.mesh, PartitionSpec(TRIAL, *sharding.spec))
+
+
+def each(function: Callable[..., Any], layout: Layout, shared: int = 0) -> Callable[..., Any]:
+    """What `function` does for one trial, for all of them: arguments and results have [trials, ...].
+
+    On accelerators it is one batched program. A CPU multiplies small matrices one by one faster than in batches, so
+    that where a trial has one device each device goes through its trials in turn.
+
+    Args:
+      function: of one trial.
+      layout: of one trial.
+      shared: of the last arguments, how many are the same for all trials and have no axis of them.
+    """
+
+    def one_by_one(*arguments: Any) -> Any:
+        split = len(arguments) - shared
+
+        def of_device(*arguments: Any) -> Any:
+            with within_share():
+                return jax.lax.map(lambda own: function(*own, *arguments[split:]), arguments[:split])
+
+        specs = (*[PartitionSpec(TRIAL)] * split, *[PartitionSpec()] * shared)
+        program = jax.shard_map(
+            of_device, mesh=layout.mesh, in_specs=specs, out_specs=PartitionSpec(TRIAL), check_vma=False
+        )
+        return program(*arguments)
+
+    def batched(*arguments: Any) -> Any:
+        axes = (*[0] * (len(arguments) - shared), *[None] * shared)
+        return jax.vmap(function, axes, spmd_axis_name=TRIAL)(*arguments)
+
+    alone = layout.mesh.size == layout.mesh.shape[TRIAL]
+    return one_by_one if alone and layout.platform == "cpu" else batched

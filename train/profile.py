@@ -9,6 +9,8 @@ from typing import Any
 import jax
 from etils import epath
 
+from data.devices import gpu_attached
+
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
@@ -50,8 +52,7 @@ def keep_to_devices_at_hand() -> None:
     device_files = ("accel[0-9]*", "accel/*", "vfio/[0-9]*")
     if jax.config.jax_platforms or any(any(Path("/dev").glob(pattern)) for pattern in device_files):
         return
-    gpu = any(Path("/dev").glob("nvidia[0-9]*"))
-    jax.config.update("jax_platforms", "cuda,cpu" if gpu else "cpu")
+    jax.config.update("jax_platforms", "cuda,cpu" if gpu_attached() else "cpu")
 
 
 class Tracer:

@@ -1,9 +1,9 @@
 """Runs that differ in numbers alone, trained together: one program in which every array has an axis of trials.
 
 Learning rates, weight decays, seeds, lengths of schedules and whatever else of an experiment is arithmetic become
-arrays of one number a trial; the step of one experiment, mapped over them by `jax.vmap`, is the step of all. What
-each trial learns is what it would learn apart, to rounding. On several devices trials lie on a mesh axis of their own,
-`trial`, outside those of the experiment's placement.
+arrays of one number a trial; the step of one experiment, mapped over them (`sharding.trials.each`), is the step of
+all. What each trial learns is what it would learn apart, to rounding. On several devices trials lie on a mesh axis of
+their own, `trial`, outside those of the experiment's placement.
 """
 
 import copy
@@ -19,7 +19,7 @@ from jaxtyping import Array
 from data.spec import describe, flatten
 from sharding.axes import active
 from sharding.placement import Layout
-from sharding.trials import TRIAL, beside, stacked
+from sharding.trials import beside, each, stacked
 from train.batch_growth import Steady
 from train.experiment import Experiment
 from train.feed import abstract_batch
@@ -144,7 +144,7 @@ class Trials:
             found, at = sums_by_position(experiment.objective, model, batch)
             return (found.nll, found.weight), at
 
-        mapped = jax.jit(jax.vmap(one, (0, 0, None), spmd_axis_name=TRIAL), out_shardings=self._whole)
+        mapped = jax.jit(each(one, self.layout, shared=1), out_shardings=self._whole)
 
         def call(state: TrainState, batch: Batch) -> tuple[tuple[Array, Array], ByPosition]:
             with active(self.layout):
@@ -183,7 +183,7 @@ class Trials:
         def one(numbers: Numbers) -> TrainState:
             return _Parts(with_numbers(self._one, numbers)).fresh()
 
-        return jax.vmap(one, spmd_axis_name=TRIAL)(numbers)
+        return each(one, self.layout)(numbers)
 
     def _stepped(self, numbers: Numbers, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         def one(numbers: Numbers, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -193,7 +193,7 @@ class Trials:
                 after = jax.tree.map(functools.partial(jnp.where, state.step < numbers["steps"]), after, state)
             return after, metrics
 
-        return jax.vmap(one, spmd_axis_name=TRIAL)(numbers, state, batch)
+        return each(one, self.layout)(numbers, state, batch)
 
 
 class _Parts:

@@ -1,4 +1,4 @@
-"""How runs are made: here one after another, in a process of their own, so that one that dies takes none with it."""
+"""How runs are made: in a process of their own, so that one that dies takes none with it."""
 
 import abc
 import json
@@ -13,11 +13,9 @@ from etils import epath
 from data import exits
 from experiments.ablation.address import ROOT
 from experiments.ablation.plan import Trial
-from experiments.ablation.result import Failure, Result, read
+from experiments.ablation.result import Failure, Result
 from experiments.ablation.store import Store
 
-# A process that was killed, or hung, is started again this often for the same run.
-_ATTEMPTS = 2
 # How long a process that was asked to stop may take to save its state, in seconds.
 _PATIENCE = 60.0
 
@@ -41,46 +39,25 @@ class Executor(abc.ABC):
         """Ends what it started."""
 
 
-class OneByOne(Executor):
-    """A single process makes all runs, one after another, and shares what it compiled between them."""
+class Worker:
+    """A process that makes runs, one order after another, and shares what it compiled between them.
 
-    def __init__(self) -> None:
+    It is started when it is first asked, and again when it has ended.
+
+    Args:
+      cores: that it is bound to; all for none.
+    """
+
+    def __init__(self, cores: Sequence[int] = ()) -> None:
+        self._cores = tuple(cores)
         self._process: subprocess.Popen[str] | None = None
-
-    def run(self, trials: Sequence[Trial], store: Store) -> Iterator[tuple[Trial, Result | Failure]]:
-        """In order."""
-        for trial in trials:
-            yield trial, self._one(trial, store)
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, where: TracebackType | None) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            # Ctrl-C reached it as well, and it saves its state.
-            try:
-                process.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        # Its input ends, and with that it does.
-        process.communicate()
-
-    def _one(self, trial: Trial, store: Store) -> Result | Failure:
-        folder = store.enter(trial)
-        for _ in range(_ATTEMPTS):
-            answer = self.asked([folder], store)
-            if (result := read(folder / "result.json")) is not None:
-                return result
-            if isinstance(answer, str):
-                return Failure(trial.address, answer)
-            if not answer.again:
-                break
-        return Failure(trial.address, f"its process {answer.name}: {answer.meaning} (see {folder / 'log.txt'})")
 
     def asked(self, folders: Sequence[epath.Path], store: Store) -> str | exits.Exit:
         """Has the runs of these folders made as one. Returns why nothing came of it, empty if all went well, or how
         the process ended that was to do it."""
-        process = self._started(store)
+        if self._process is None or self._process.poll() is not None:
+            self._process = self._started(store)
+        process = self._process
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(json.dumps([str(folder) for folder in folders]) + "\n")
         process.stdin.flush()
@@ -89,17 +66,30 @@ class OneByOne(Executor):
         self._process = None
         return exits.of(process.wait())
 
+    def end(self, interrupted: bool) -> None:
+        """Ends the process; one that Ctrl-C reached as well may save its state."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if interrupted:
+            try:
+                process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        assert process.stdin is not None
+        # With its input it ends.
+        process.stdin.close()
+        process.wait()
+
     def _started(self, store: Store) -> subprocess.Popen[str]:
-        if self._process is None or self._process.poll() is not None:
-            store.root.mkdir(parents=True, exist_ok=True)
-            paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-            with open(store.root / "worker.log", "a") as log:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "experiments.ablation.worker"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                    env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-                )
-        return self._process
+        store.root.mkdir(parents=True, exist_ok=True)
+        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        with open(store.root / "worker.log", "a") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "experiments.ablation.worker", *map(str, self._cores)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            )

@@ -1,8 +1,8 @@
 """A process that makes runs: reads a list of folders a line, and answers each with a line: empty, or why there is no
 result. The runs of several folders are trained as one program.
 
-It ends when its input does, in the midst of a run too: whoever asked is gone, and the run goes on from its last
-checkpoint when it is asked for again.
+It is bound to the cores that it is given as arguments. It ends when its input does, in the midst of a run too: whoever
+asked is gone, and the run goes on from its last checkpoint when it is asked for again.
 """
 
 import contextlib
@@ -21,6 +21,9 @@ from etils import epath
 
 from data import console
 
+if cores := [int(core) for core in sys.argv[1:] if __name__ == "__main__"]:
+    # Before libraries count the cores that they may use.
+    os.sched_setaffinity(0, cores)
 console.quiet()
 
 from data.exits import Ended

@@ -67,7 +67,7 @@ def apart(experiment: Experiment) -> tuple[Any, list[float]]:
 
 @pytest.mark.parametrize(
     ("devices", "placement"),
-    [(1, DataParallel()), pytest.param(8, Combined(fsdp=2), marks=pytest.mark.slow)],
+    [(1, DataParallel()), (4, DataParallel()), pytest.param(8, Combined(fsdp=2), marks=pytest.mark.slow)],
 )
 def test_together_is_apart(devices: int, placement: Any) -> None:
     trials = Trials([dataclasses.replace(one, placement=placement) for one in TRIALS], jax.devices()[:devices])

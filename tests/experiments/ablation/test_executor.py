@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from experiments.ablation.executor import OneByOne
+from experiments.ablation.executor import Worker
 from experiments.ablation.plan import Plan
 from experiments.ablation.result import Failure, Result
 from experiments.ablation.store import Store
 from experiments.ablation.study import Study
+from experiments.ablation.workers import Workers
 
 ROOT = Path(__file__).resolve().parents[3]
 STUDY = '''
@@ -30,6 +31,7 @@ from experiments.ablation.metric import Lower
 from experiments.ablation.paper import Paper, PaperNumber
 from experiments.ablation.scale import Scale
 from experiments.ablation.study import Study
+from experiments.ablation.workers import Workers
 from model.attention import Attention
 from model.feedforward import MLP
 from model.precision import Precision
@@ -127,12 +129,12 @@ def test_a_killed_runner_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
 def test_a_run_that_fails_is_told_and_the_next_goes_on(study: Study, tmp_path: Path) -> None:
     plan = Plan(study, study.at("cpu", ["model.vocab=9"], 1), study.arms[:1])
     good = Plan(study, study.at("cpu", seeds=1), study.arms[:1])
-    with OneByOne() as executor:
+    with Workers() as executor:
         ((_, failed),) = executor.run(plan.due({}), Store(tmp_path))
-        first = executor._process
+        first = executor._workers[0]._process
         ((_, done),) = executor.run(good.due({}), Store(tmp_path))
         assert isinstance(failed, Failure) and "model.vocab is 9, but the tokenizer has 257 ids" in failed.reason
-        assert isinstance(done, Result) and executor._process is first
+        assert isinstance(done, Result) and executor._workers[0]._process is first
         assert done.last("eval/loss") < 6 and done.steps == 4 and done.tokens == 4 * 8 * 32
         # A worker that is killed between two runs is started again.
         assert first is not None
@@ -147,16 +149,13 @@ def test_a_process_that_dies_each_time_is_told(study: Study, tmp_path: Path, mon
     plan = Plan(study, study.at("cpu", seeds=1), study.arms[:1])
     started = []
 
-    def dying(self: OneByOne, store: Store) -> subprocess.Popen[str]:
+    def dying(self: Worker, store: Store) -> subprocess.Popen[str]:
         started.append(1)
         code = "import os, sys; sys.stdin.readline(); os.kill(os.getpid(), 9)"
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        return self._process
+        return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    monkeypatch.setattr(OneByOne, "_started", dying)
-    with OneByOne() as executor:
+    monkeypatch.setattr(Worker, "_started", dying)
+    with Workers() as executor:
         ((_, outcome),) = executor.run(plan.due({}), Store(tmp_path))
     assert (
         isinstance(outcome, Failure) and "its process killed: ended by signal 9" in outcome.reason and len(started) == 2

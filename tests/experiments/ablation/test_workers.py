@@ -1,16 +1,16 @@
-"""Runs that are trained as one program leave the results that they leave one by one."""
+"""Runs that are trained as one program, by several processes, leave the results that they leave one by one."""
 
 import dataclasses
 from pathlib import Path
 
 import pytest
 
-from experiments.ablation.executor import OneByOne
+from experiments.ablation.executor import Worker
 from experiments.ablation.plan import Plan
 from experiments.ablation.result import Failure, Result
 from experiments.ablation.store import Store
 from experiments.ablation.study import Study
-from experiments.ablation.together import Together, grouped
+from experiments.ablation.workers import Workers, divided, grouped
 from train.safety import Safety
 
 
@@ -32,12 +32,31 @@ def test_groups_hold_what_differs_in_numbers(plan: Plan) -> None:
     assert len(grouped(trials, 100)) == len({str(kind) for kind in kinds}), arms
 
 
+def test_every_worker_has_a_group() -> None:
+    letters = [list("abcde"), list("fg")]
+    assert divided(letters, 1) == divided(letters, 2) == letters
+    assert divided(letters, 3) == [list("abc"), list("de"), list("fg")]
+    assert divided(letters, 4) == [list("ab"), list("c"), list("de"), list("fg")]
+    assert sorted(map(len, divided(letters, 50))) == [1] * 7 and divided([], 3) == []
+
+
+def test_what_is_wrong_with_a_worker_reaches_the_runner(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Worker, folders: object, store: object) -> str:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Worker, "asked", full)
+    with Workers(8, 2) as executor, pytest.raises(OSError, match="^no space left"):
+        list(executor.run(plan.due({}), Store(tmp_path)))
+
+
 @pytest.mark.slow
 def test_results_are_those_of_runs_one_by_one(plan: Plan, tmp_path: Path) -> None:
     trials = plan.due({})
-    with Together(8) as executor:
+    with Workers(8, 2) as executor:
         together = {trial.address: found for trial, found in executor.run(trials, Store(tmp_path / "together"))}
-    with OneByOne() as executor:
+    with Workers() as executor:
         apart = {trial.address: found for trial, found in executor.run(trials, Store(tmp_path / "apart"))}
     assert together.keys() == apart.keys() and len(apart) == len(trials)
     for address, one in apart.items():
@@ -62,8 +81,11 @@ def test_a_group_that_cannot_be_is_made_run_by_run(plan: Plan, tmp_path: Path) -
     patient = dataclasses.replace(plan.scale.parent, safety=Safety())
     again = Plan(plan.study, dataclasses.replace(plan.scale, parent=patient), plan.arms)
     trials = again.due({})[:2]
-    with Together(8) as executor:
+    said: list[str] = []
+    with Workers(8, say=said.append) as executor:
         assert all(isinstance(found, Result) for _, found in executor.run(trials, Store(tmp_path / "patient")))
+        (why,) = said
+        assert why == "run by run, not as one program: safety.patience is 5; in one program with other trials it is 0"
         small = dataclasses.replace(plan.scale, parent=dataclasses.replace(
             plan.scale.parent, model=dataclasses.replace(plan.scale.parent.model, vocab=9)
         ))  # fmt: skip

@@ -1,0 +1,143 @@
+"""Runs of a study over the cores of a host: a process a core, and in each those that differ in numbers alone as one
+program (see `train.trials`)."""
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+
+from data import exits
+from data.devices import accelerated
+from experiments.ablation.executor import Executor, Worker
+from experiments.ablation.plan import Trial
+from experiments.ablation.result import Failure, Result, read
+from experiments.ablation.store import Store
+from train.trials import NotTogether, numbers_of
+
+# A process that was killed, or hung, is started again this often for the same run.
+_ATTEMPTS = 2
+# More processes are not started unasked: each holds a gigabyte or so.
+_MOST = 8
+
+Outcome = tuple[Trial, Result | Failure]
+
+
+class Workers(Executor):
+    """Several processes make runs side by side; each takes up to `most` at a time as one program where they can be.
+
+    A group of which nothing comes is made run by run, so that no run is lost for another's failure.
+
+    Args:
+      most: runs that are trained as one program, at most; 1: each by itself.
+      count: processes; 0: one for each core of a CPU, and one alone where there are accelerators, as it holds them.
+      say: prints a line.
+    """
+
+    def __init__(self, most: int = 1, count: int = 1, say: Callable[[str], None] = print) -> None:
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        count = count or (1 if accelerated() else min(len(cores) or 1, _MOST))
+        self._workers = [Worker(cores[i::count] if count > 1 else ()) for i in range(count)]
+        self._most, self._say, self._told = most, say, set[str]()
+        self._ending = False
+
+    def run(self, trials: Sequence[Trial], store: Store) -> Iterator[Outcome]:
+        """Group by group, as they are done."""
+        waiting: queue.SimpleQueue[list[Trial]] = queue.SimpleQueue()
+        for group in divided(grouped(trials, self._most), len(self._workers)):
+            waiting.put(group)
+        found: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
+        for worker in self._workers:
+            arguments = (worker, store, waiting, found)
+            threading.Thread(target=self._serve, args=arguments, name="worker", daemon=True).start()
+        for _ in trials:
+            each = found.get()
+            if isinstance(each, BaseException):
+                raise each
+            yield each
+        for _ in self._workers:
+            waiting.put([])
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, where: TracebackType | None) -> None:
+        self._ending = True
+        for worker in self._workers:
+            worker.end(kind is not None and issubclass(kind, KeyboardInterrupt))
+
+    def _serve(
+        self,
+        worker: Worker,
+        store: Store,
+        waiting: "queue.SimpleQueue[list[Trial]]",
+        found: "queue.SimpleQueue[Outcome | BaseException]",
+    ) -> None:
+        """Has one worker make groups, until an empty one comes."""
+        try:
+            while (group := waiting.get()) and not self._ending:
+                if len(group) == 1:
+                    found.put((group[0], self._one(worker, group[0], store)))
+                    continue
+                folders = [store.enter(trial) for trial in group]
+                answer = worker.asked(folders, store)
+                for trial, folder in zip(group, folders, strict=True):
+                    if (result := read(folder / "result.json")) is not None:
+                        found.put((trial, result))
+                    else:
+                        self._apart(answer)
+                        waiting.put([trial])
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the outcome is told
+            found.put(error)
+
+    def _one(self, worker: Worker, trial: Trial, store: Store) -> Result | Failure:
+        folder = store.enter(trial)
+        answer: str | exits.Exit = ""
+        for _ in range(_ATTEMPTS):
+            answer = worker.asked([folder], store)
+            if (result := read(folder / "result.json")) is not None:
+                return result
+            if isinstance(answer, str):
+                return Failure(trial.address, answer)
+            if self._ending or not answer.again:
+                break
+        assert isinstance(answer, exits.Exit)
+        return Failure(trial.address, f"its process {answer.name}: {answer.meaning} (see {folder / 'log.txt'})")
+
+    def _apart(self, answer: str | exits.Exit) -> None:
+        """Says, once for each reason, why runs are not made as one program."""
+        why = answer if isinstance(answer, str) else f"its process {answer.name}"
+        if why not in self._told and not self._ending:
+            self._told.add(why)
+            self._say(f"run by run, not as one program: {why.removeprefix(f'{NotTogether.__name__}: ')}")
+
+
+def grouped(trials: Sequence[Trial], most: int) -> list[list[Trial]]:
+    """Trials in groups of at most `most`, none with two that differ in more than numbers, in order of their first."""
+    groups: list[list[Trial]] = []
+    for trial in trials:
+        for group in groups:
+            if len(group) < most and _together(group[0], trial):
+                group.append(trial)
+                break
+        else:
+            groups.append([trial])
+    return groups
+
+
+def divided(groups: Sequence[list[Trial]], workers: int) -> list[list[Trial]]:
+    """The groups, the largest of them halved until each worker has one, or none has more than one trial."""
+    found = list(groups)
+    while 0 < len(found) < workers:
+        largest = max(range(len(found)), key=lambda i: len(found[i]))
+        group = found[largest]
+        if len(group) < 2:
+            break
+        half = -(-len(group) // 2)
+        found[largest : largest + 1] = [group[:half], group[half:]]
+    return found
+
+
+def _together(one: Trial, other: Trial) -> bool:
+    try:
+        numbers_of([one.experiment, other.experiment])
+    except NotTogether:
+        return False
+    return True

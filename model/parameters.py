@@ -47,7 +47,7 @@ class Sizes:
         """Standard deviation for projections that add to the residual stream."""
         if self.spreads:
             return self.init_std * self.spreads[1]
-        return self.init_std / (2 * self.parametrization.added_over(self.layers)) ** 0.5
+        return self.init_std * self.parametrization.added(self.layers)
 
 
 def normal(
@@ -57,7 +57,7 @@ def normal(
 
     `std` is its deviation in a model of the base size; the parametrization makes of it that in this one.
     """
-    std = std * sizes.parametrization.rule(axes, sizes.embed, sizes.layers).spread
+    std = std * sizes.parametrization.spread(axes, shape, sizes.embed, sizes.layers)
     return named(std * jax.random.normal(rngs.params(), shape, sizes.precision.weights_dtype), axes)
 
 

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import math
 from typing import NamedTuple
 
 from model.bounds import at_least
@@ -52,9 +53,14 @@ class Parametrization(abc.ABC):
     def rule(self, axes: tuple[str, ...], embed: int, layers: int) -> Rule:
         """That of a weight with these logical axes in a model of `layers` blocks of width `embed`."""
 
-    def added_over(self, layers: int) -> int:
-        """Blocks over which projections that add to the stream share it: deviations over sqrt(2 blocks) (GPT-2)."""
-        return layers
+    def spread(self, axes: tuple[str, ...], shape: tuple[int, ...], embed: int, layers: int) -> float:
+        """What multiplies the deviation of a weight of this shape at the start."""
+        return self.rule(axes, embed, layers).spread
+
+    def added(self, layers: int) -> float:
+        """What multiplies deviations of projections that add to the stream of so many blocks: (2 blocks)^-1/2 (GPT-2).
+        """
+        return (2 * layers) ** -0.5
 
     def scores(self, head_dim: int) -> float:
         """What multiplies head_dim^-1/2, the default factor on products of queries and keys."""
@@ -92,6 +98,31 @@ class Standard(Parametrization):
 
     def check(self, additive: bool) -> None:
         """Goes with every model."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Glorot(Standard):
+    """Deviations by what a matrix reads and gives, the same at any depth, as the first transformers had them.
+
+    Matrices start with a deviation of sqrt(2 / (inputs + outputs)) (Glorot and Bengio 2010, eq. 16), also those that
+    add to the stream, and vectors of tokens, places and the like with embed^-1/2 (Vaswani 2017, section 3.4; fairseq).
+
+    Attributes:
+      std: factor on all of them.
+    """
+
+    std: float = 1.0
+
+    def spread(self, axes: tuple[str, ...], shape: tuple[int, ...], embed: int, layers: int) -> float:
+        """By the two sides of the matrix."""
+        if FINITE & set(axes):
+            return embed**-0.5
+        inputs, outputs = (math.prod(shape[axes.index(axis)] for axis in side) for side in sides(axes))
+        return (2 / (inputs + outputs)) ** 0.5
+
+    def added(self, layers: int) -> float:
+        """1."""
+        return 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,9 +173,9 @@ class MuP(Parametrization):
         spread = width**-0.5 if hidden else 1 / width
         return Rule(spread, depth_rate / width, width, width if hidden else 1.0)
 
-    def added_over(self, layers: int) -> int:
-        """Those of the base depth, if there is one: the factor on branches does the rest."""
-        return self.base_depth or layers
+    def added(self, layers: int) -> float:
+        """By the blocks of the base depth, if there is one: the factor on branches does the rest."""
+        return super().added(self.base_depth or layers)
 
     def scores(self, head_dim: int) -> float:
         """(base_head_dim / head_dim)^1/2."""

@@ -110,6 +110,7 @@ from data.curation.weighting import (
     Target,
     TemperedShares,
 )
+from data.curation.with_field import WithField
 
 __all__ = [
     "AllowSource",
@@ -214,6 +215,7 @@ __all__ = [
     "UsSocialSecurity",
     "Verdict",
     "Window",
+    "WithField",
     "WithinDocument",
     "WithinSentence",
     "WithinWords",

@@ -5,10 +5,13 @@ from data.sources.csv import Csv
 from data.sources.curated import CuratedDocuments
 from data.sources.html_files import HtmlFiles
 from data.sources.hugging_face import HuggingFaceDataset
+from data.sources.invented_language import InventedLanguage
 from data.sources.joined import Joined
 from data.sources.json_lines import JsonLines
+from data.sources.modular_arithmetic import ModularArithmetic
 from data.sources.parquet import Parquet
 from data.sources.python_docs import PythonDocs
+from data.sources.repeats import Repeats
 from data.sources.text_files import TextFiles
 from data.sources.text_units import Delimiter, Lines, Paragraphs, TextUnit, WholeFile
 from data.sources.tfds import Tfds
@@ -21,13 +24,16 @@ __all__ = [
     "Delimiter",
     "HtmlFiles",
     "HuggingFaceDataset",
+    "InventedLanguage",
     "Joined",
     "JsonLines",
     "Lines",
+    "ModularArithmetic",
     "Paragraphs",
     "Parquet",
     "PythonDocs",
     "Record",
+    "Repeats",
     "Shard",
     "Source",
     "TextFiles",

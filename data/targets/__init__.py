@@ -5,6 +5,7 @@ from data.targets.denoisers import Denoiser, PrefixDenoiser, SpanDenoiser
 from data.targets.fill_in_the_middle import FillInTheMiddle
 from data.targets.layouts import DecoderOnly, EncoderDecoder, Layout
 from data.targets.masked_lm import MaskedLM
+from data.targets.pairs import Pairs
 from data.targets.prefix_lm import PrefixLM
 from data.targets.span_corruption import SpanCorruption
 from data.targets.ul2 import UL2
@@ -21,6 +22,7 @@ __all__ = [
     "MakeBatch",
     "MaskedLM",
     "NextToken",
+    "Pairs",
     "PrefixDenoiser",
     "PrefixLM",
     "Rows",

@@ -2,11 +2,12 @@
 
 import abc
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 from typing import ClassVar
 
-from experiments.ablation.result import Result
+from experiments.ablation.result import Points, Result
 
 
 class Reading(abc.ABC):
@@ -27,12 +28,30 @@ class Last(Reading):
 
 
 @dataclasses.dataclass(frozen=True)
+class First(Reading):
+    """The value at the first step that was logged; with `Cadence(log=1)` that of the fresh weights."""
+
+    def of(self, values: Sequence[float], sign: int) -> float:
+        """The first one."""
+        return values[0]
+
+
+@dataclasses.dataclass(frozen=True)
 class Best(Reading):
     """The best value of the run, as early stopping would have it."""
 
     def of(self, values: Sequence[float], sign: int) -> float:
         """The best of those that are finite."""
         return sign * min((sign * value for value in values if math.isfinite(value)), default=math.nan)
+
+
+@dataclasses.dataclass(frozen=True)
+class Jump(Reading):
+    """The largest change between two points that follow one another."""
+
+    def of(self, values: Sequence[float], sign: int) -> float:
+        """Whichever way it goes; 0 for a single point."""
+        return max((abs(after - before) for before, after in itertools.pairwise(values)), default=0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +64,14 @@ class Metric(abc.ABC):
       reading: how its curve becomes one number.
       worst: what a run counts as that diverged or was worse than this; None: a run without a finite value counts as
         not done.
+      minus: another metric, which is subtracted point by point; empty: none.
     """
 
     key: str
     unit: str = ""
     reading: Reading = Last()
     worst: float | None = None
+    minus: str = ""
     sign: ClassVar[int]
     word: ClassVar[str]
 
@@ -64,13 +85,21 @@ class Metric(abc.ABC):
 
     def one(self, result: Result) -> float | None:
         """The figure of a run by itself; None if there is none. Raises ValueError if it has no such metric."""
-        if self.key not in result.series:
-            known = ", ".join(sorted(result.series))
-            raise ValueError(f"the run of {result.address} has no metric '{self.key}'; it has {known}")
-        value = self.reading.of([value for _, value in result.series[self.key]], self.sign)
+        for key in filter(None, (self.key, self.minus)):
+            if key not in result.series:
+                known = ", ".join(sorted(result.series))
+                raise ValueError(f"the run of {result.address} has no metric '{key}'; it has {known}")
+        points = result.series[self.key]
+        if self.minus:
+            other = dict(result.series[self.minus])
+            points = [(step, value - other[step]) for step, value in points if step in other]
+        value = self._read(points)
         if self.worst is None:
             return value if math.isfinite(value) else None
         return self.worst if not self.sign * value <= self.sign * self.worst else value
+
+    def _read(self, points: Points) -> float:
+        return self.reading.of([value for _, value in points], self.sign)
 
 
 class Lower(Metric):
@@ -83,3 +112,23 @@ class Higher(Metric):
     """A metric of which higher is better, as an accuracy."""
 
     sign, word = -1, "higher is better"
+
+
+@dataclasses.dataclass(frozen=True)
+class StepsTo(Metric):
+    """The step after which a metric, of which lower is better, was first found at `below` or lower.
+
+    Attributes:
+      below: the threshold.
+      worst: what a run counts as that never came there: its steps, or more.
+    """
+
+    below: float = 0.0
+    sign, word = 1, "earlier is better"
+
+    def __post_init__(self) -> None:
+        if self.worst is None:
+            raise ValueError(f"StepsTo.worst is missing; say what a run counts as whose {self.key} stays above")
+
+    def _read(self, points: Points) -> float:
+        return next((float(step) for step, value in points if value <= self.below), math.nan)

@@ -10,7 +10,7 @@ from etils import epath
 from data import atomic
 
 Points = list[tuple[int, float]]
-# Of longer curves points are left out, evenly; the last one stays.
+# Of longer curves points are left out, evenly; the first and the last one stay.
 MOST_POINTS = 200
 
 
@@ -76,6 +76,6 @@ def read(path: epath.Path) -> Result | None:
 
 
 def thinned(points: Points, most: int = MOST_POINTS) -> Points:
-    """At most `most` points, evenly chosen from the end backwards."""
+    """At most `most` points, evenly chosen from the end backwards; the earliest of them is the first of all."""
     every = -(-len(points) // most)
-    return points[::-1][::every][::-1] if every > 1 else list(points)
+    return [points[0], *points[::-1][::every][::-1][1:]] if every > 1 else list(points)

@@ -20,7 +20,7 @@ from model.feedforward import MLP, GatedMLP
 from model.latent_attention import LatentAttention
 from model.moe import MoE
 from model.norms import LayerNorm
-from model.parametrization import MuP, Parametrization, Standard, sides
+from model.parametrization import Glorot, MuP, Parametrization, Standard, sides
 from model.positions import Learned, T5Bias
 from model.precision import Precision
 from model.residual import DeepNorm, PostNorm, PreNorm, Residual
@@ -106,6 +106,23 @@ def test_deviations_are_those_of_the_tables() -> None:
         for weight in weights:
             # 12,288 draws and more: five deviations of what their spread may be.
             assert np.std(weight) == pytest.approx(std, rel=5 / np.sqrt(2 * weight.size))
+
+
+@pytest.mark.parametrize("residual", [PreNorm(), PostNorm()])
+def test_glorot_goes_by_what_a_matrix_reads_and_gives(residual: Residual) -> None:
+    """At any depth, and wherever norms lie; what adds to the stream is no exception."""
+    config = dataclasses.replace(
+        wide(Glorot()), layers=8, embed=96, attention=Attention(6, head_dim=24, positions=Learned(64)),
+        feedforward=GatedMLP(288), vocab=300, residual=residual,
+    )  # fmt: skip
+    state = quick(Blueprint(config).weights, jax.random.key(0))
+    block = state["blocks"]["0"]
+    expected = [(96**-0.5, state["embedding"]), (96**-0.5, state["unembedding"])]
+    expected.append((96**-0.5, state["positions"]["0"]["table"]))
+    expected += [((2 / (96 + 144)) ** 0.5, block["attention"][name]) for name in ("query", "key", "value", "output")]
+    expected += [((2 / (96 + 288)) ** 0.5, block["feedforward"][name]) for name in ("gate", "up", "down")]
+    for std, weight in expected:
+        assert np.std(weight) == pytest.approx(std, rel=5 / np.sqrt(2 * weight.size))
 
 
 def test_at_the_base_size_it_is_the_standard_number_by_number() -> None:

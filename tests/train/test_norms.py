@@ -15,7 +15,7 @@ from model.precision import Precision
 from model.transformer import TransformerConfig
 from train.objective import Sums
 from train.probe import Seen
-from train.probes.norms import LayerNorms, Norms, numbers_of
+from train.probes.norms import GradientTilt, LayerNorms, Norms, numbers_of
 from train.state import Blueprint
 
 LOCAL, GLOBAL = Attention(2, mask=Causal() & SlidingWindow(2), positions=Learned(8)), Attention(2, positions=Learned(8))
@@ -70,6 +70,10 @@ def test_norms_are_those_of_the_weights_one_by_one() -> None:
     for layer in range(4):
         own = [np.asarray(leaf)[layer // 2] for leaf in jax.tree.leaves(gradients["blocks"][str(layer % 2)])]
         assert by_layer[f"gradient_norm/layer_{layer:02d}"] == pytest.approx(norm(*own), rel=1e-5)
+    assert GradientTilt().measured(seen)["gradient_norm/last_over_first"] == pytest.approx(
+        norm(*(np.asarray(leaf)[1] for leaf in jax.tree.leaves(gradients["blocks"]["1"])))
+        / norm(*(np.asarray(leaf)[0] for leaf in jax.tree.leaves(gradients["blocks"]["0"]))), rel=1e-5,
+    )  # fmt: skip
     attention = [leaf for place in "01" for leaf in jax.tree.leaves(updates["blocks"][place]["attention"])]
     assert by_part["update_norm/attention"] == pytest.approx(norm(*attention), rel=1e-5)
     assert by_part["update_share/embedding"] == pytest.approx(

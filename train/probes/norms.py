@@ -69,6 +69,22 @@ class LayerNorms(GroupNorms):
         return of
 
 
+@dataclasses.dataclass(frozen=True)
+class GradientTilt(Probe):
+    """How the gradient of the last block compares with that of the first: `gradient_norm/last_over_first`.
+
+    At the start it is far above 1 where norms lie on the stream, and not where they lie beside it (Xiong 2020,
+    figure 3).
+    """
+
+    def measured(self, seen: Seen) -> dict[str, Float[Array, ""]]:
+        """The norm of all gradients in the last block over that in the first."""
+        norms = _norms(seen.table, seen.gradients, LayerNorms().groups(seen.table))
+        last = max(number for numbers in numbers_of(seen.table).values() for number in numbers)
+        ratio = norms[layer_name(last)] / jnp.maximum(norms[layer_name(0)], 1e-30)
+        return {"gradient_norm/last_over_first": ratio}
+
+
 def numbers_of(table: Any) -> dict[tuple[str, ...], list[int]]:
     """The layers whose weights lie together, in order, by the path to where they lie; `table` is a tree of `Weight`."""
     repeats: dict[tuple[str, ...], dict[int, int]] = {}

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from experiments.ablation.metric import Best, Higher, Lower
+from experiments.ablation.metric import Best, First, Higher, Jump, Lower, StepsTo
 from experiments.ablation.result import Result
 
 
@@ -16,6 +16,26 @@ def test_the_last_or_the_best_point() -> None:
     assert Lower("loss").of([result(3.0, 1.0, 2.0)]) == 2.0
     assert Lower("loss", reading=Best()).of([result(3.0, 1.0, math.nan)]) == 1.0
     assert Higher("loss", reading=Best()).of([result(3.0, 1.0, 2.0)]) == 3.0
+
+
+def test_the_first_point_and_when_a_threshold_is_passed() -> None:
+    assert Lower("loss", reading=First()).of([result(3.0, 1.0)]) == 3.0
+    curve = result(3.0, math.nan, 1.0, 0.5, 2.0)
+    for below, step in ((3.0, 0), (2.9, 2), (1.0, 2), (0.9, 3), (0.4, 99)):
+        assert StepsTo("loss", below=below, worst=99.0).of([curve]) == step
+    assert StepsTo("loss", below=1.0, worst=99.0).of([result(2.0), curve]) == 2
+    with pytest.raises(ValueError, match="StepsTo.worst is missing"):
+        StepsTo("loss", below=1.0)
+
+
+def test_differences_point_by_point_and_their_largest_change() -> None:
+    curves = {"late": [(0, 3.0), (5, 1.0), (9, 0.5)], "early": [(0, 3.0), (4, 7.0), (5, 2.5), (9, 2.0)]}
+    run = Result("address", curves, 3, 3, 3, 3.0, {}, {})
+    assert Lower("late", minus="early").of([run]) == -1.5
+    assert Higher("late", reading=Jump(), minus="early").of([run]) == 1.5
+    assert Higher("loss", reading=Jump()).of([result(1.0)]) == 0
+    with pytest.raises(ValueError, match="has no metric 'earlier'"):
+        Lower("late", minus="earlier").of([run])
 
 
 def test_of_several_runs_the_best_counts() -> None:

@@ -175,15 +175,7 @@ class Equivalent(Decision):
     def decide(self, ask: Ask) -> Finding:
         """By both sides at once."""
         values = ask(self.metric).differences(*self.names)
-        turned = [-v for v in values]
-        p = max(self.test.p(each, -self.margin) for each in (values, turned))
-        beyond = min(2 * min(self.test.p(each, self.margin) for each in (values, turned)), 1.0)
-        standing = _standing(p, beyond, self.alpha)
-        more = 0
-        if standing is Standing.OPEN:
-            away = min(power.for_difference(v, self.test, self.alpha / 2, self.margin) for v in (values, turned))
-            within = power.for_equivalence(values, self.test, self.alpha, self.margin)
-            more = max(min(within, away) - len(values), 1)
+        standing, more, p = within(values, self.margin, self.test, self.alpha)
         comparison = Comparison(*self.names, tuple(values), p, p, standing)
         return Finding(standing, more, p, f"{_list(self.names)} within {self.margin:g} of each other", (comparison,))
 
@@ -213,6 +205,19 @@ class AllOf(Decision):
         more = max((each.more for each in found if each.standing is Standing.OPEN), default=0)
         standing = _joined([each.standing for each in found])
         return Finding(standing, more, max(e.p for e in found), "; ".join(e.claim for e in found), parts=found)
+
+
+def within(values: Sequence[float], margin: float, test: PairedTest, alpha: float) -> tuple[Standing, int, float]:
+    """Whether the mean of values is within a margin of 0, by two one-sided tests: as it stands, seeds needed, and p."""
+    turned = [-v for v in values]
+    p = max(test.p(each, -margin) for each in (values, turned))
+    beyond = min(2 * min(test.p(each, margin) for each in (values, turned)), 1.0)
+    standing = _standing(p, beyond, alpha)
+    if standing is not Standing.OPEN:
+        return standing, 0, p
+    away = min(power.for_difference(v, test, alpha / 2, margin) for v in (values, turned))
+    inside = power.for_equivalence(values, test, alpha, margin)
+    return standing, max(min(inside, away) - len(values), 1), p
 
 
 def _standing(for_it: float, against: float, alpha: float) -> Standing:

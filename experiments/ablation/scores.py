@@ -14,9 +14,15 @@ Cells = Mapping[str, Mapping[int, Sequence[Result]]]
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """Costs by arm and seed: a metric, turned so that lower is better."""
+    """Costs by arm and seed: a metric, turned so that lower is better.
+
+    Attributes:
+      costs: by arm and seed.
+      sign: what they are multiplied by to be the metric's figures again.
+    """
 
     costs: Mapping[str, Mapping[int, float]]
+    sign: int = 1
 
     @classmethod
     def of(cls, cells: Cells, metric: Metric) -> "Scores":
@@ -24,7 +30,8 @@ class Scores:
         found = {
             arm: {seed: metric.of(cell) for seed, cell in sorted(seeds.items()) if cell} for arm, seeds in cells.items()
         }
-        return cls({arm: {s: metric.sign * v for s, v in of.items() if v is not None} for arm, of in found.items()})
+        costs = {arm: {s: metric.sign * v for s, v in of.items() if v is not None} for arm, of in found.items()}
+        return cls(costs, metric.sign)
 
     def differences(self, better: str, worse: str) -> list[float]:
         """By how much `worse` costs more than `better`, for each seed that both have."""

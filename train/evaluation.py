@@ -11,6 +11,7 @@ from jaxtyping import Array
 from data.prepared import Prepared
 from data.store import TokenStore
 from data.targets import NextToken, Targets
+from data.training import Format
 from sharding.axes import active
 from sharding.placement import Layout
 from train.experiment import Batches
@@ -46,17 +47,21 @@ class Evaluator:
 
     def __call__(self, weights: Any) -> dict[str, float]:
         """`eval/loss` (nats a token) and `eval/tokens`, `eval/NAME/loss` of each part, `eval/bits_per_byte` where every
-        token is predicted once, and the loss by position (`train.position_loss.position_figures`)."""
-        found = {name: self._totals(weights, store) for name, store in self._stores.items()}
-        return figures(found, self._stores, self._batch.targets)
+        token is predicted once, and the loss by position (`train.position_loss.position_figures`); the same of rows of
+        other lengths, `eval/length_00512/loss`."""
+        told: dict[str, float] = {}
+        for prefix, form in self._batch.evaluated.items():
+            found = {name: self._totals(weights, store, form) for name, store in self._stores.items()}
+            told |= figures(found, self._stores, self._batch.targets, prefix)
+        return told
 
     def totals(self, weights: Any, store: TokenStore) -> tuple[float, float]:
         """The sum of the loss over a store, in nats, and the number of its tokens."""
-        total = self._totals(weights, store)
+        total = self._totals(weights, store, self._batch.form)
         return total.nll, total.tokens
 
-    def _totals(self, weights: Any, store: TokenStore) -> "Total":
-        batches = self._batch.form.evaluation(
+    def _totals(self, weights: Any, store: TokenStore, form: Format) -> "Total":
+        batches = form.evaluation(
             store, self._tokenizer, self._batch.evaluation_rows, jax.process_index(), jax.process_count()
         )
         # Sums stay on the device until the last batch is under way; float64 keeps the total exact.
@@ -79,16 +84,19 @@ class Total(NamedTuple):
         return cls(nll, tokens, np.sum([np.asarray(at, np.float64) for _, at in parts], axis=0))
 
 
-def figures(found: Mapping[str, Total], stores: Mapping[str, TokenStore], targets: Targets) -> dict[str, float]:
+def figures(
+    found: Mapping[str, Total], stores: Mapping[str, TokenStore], targets: Targets, prefix: str = "eval/"
+) -> dict[str, float]:
     """What an `Evaluator` tells, of the totals of each store."""
     nll = math.fsum(total.nll for total in found.values())
     tokens = math.fsum(total.tokens for total in found.values())
     # The marks of other targets stand for text that is left out: their count alone would not tell.
     bits = bits_per_byte(nll, tokens, stores.values()) if isinstance(targets, NextToken) else None
-    parts = {f"eval/{name}/loss": total.nll / total.tokens for name, total in found.items() if name}
-    whole = {} if bits is None else {"eval/bits_per_byte": bits}
+    parts = {f"{prefix}{name}/loss": total.nll / total.tokens for name, total in found.items() if name}
+    whole = {} if bits is None else {f"{prefix}bits_per_byte": bits}
     at, counts = (sum(total.at[i] for total in found.values()) for i in range(2))
-    return {"eval/loss": nll / tokens, **whole, "eval/tokens": tokens, **parts, **position_figures(at, counts)}
+    told = {f"{prefix}loss": nll / tokens, **whole, f"{prefix}tokens": tokens, **parts}
+    return {**told, **position_figures(at, counts, prefix)}
 
 
 def bits_per_byte(nats: float, tokens: float, stores: Iterable[TokenStore]) -> float | None:

@@ -47,9 +47,9 @@ def sums_by_position(objective: Objective, model: Any, batch: Batch) -> tuple[Su
     return sums, ByPosition(summed(each * weights), summed(weights))
 
 
-def position_figures(nll: np.ndarray, weight: np.ndarray) -> dict[str, float]:
+def position_figures(nll: np.ndarray, weight: np.ndarray, prefix: str = "eval/") -> dict[str, float]:
     """`eval/position_00001/loss`, `eval/position_00002/loss`, `eval/position_00004/loss`, ...: nats a token of each
     stretch that has one, by its first position."""
     return {
-        f"eval/position_{2**n:05d}/loss": float(nll[n] / weight[n]) for n in range(len(weight)) if weight[n] > 0
+        f"{prefix}position_{2**n:05d}/loss": float(nll[n] / weight[n]) for n in range(len(weight)) if weight[n] > 0
     }

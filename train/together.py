@@ -100,15 +100,18 @@ def _evaluated(
 ) -> list[dict[str, float]]:
     """What an evaluation tells of each trial."""
     stores = {name: part.validation for name, part in prepared.sources.items()}
-    found: dict[str, list[Total]] = {}
-    for name, store in stores.items():
-        batches = one.batch.form.evaluation(store, prepared.tokenizer, one.batch.evaluation_rows)
-        parts = [trials.sums(state, to_devices(batch, trials.layout)) for batch in batches]
-        whole = [(np.asarray(sums), np.asarray(at)) for sums, at in parts]
-        found[name] = [Total.of([(sums[:, i], at[:, i]) for sums, at in whole]) for i in range(number)]
-    return [
-        figures({name: totals[i] for name, totals in found.items()}, stores, one.batch.targets) for i in range(number)
-    ]
+    told: list[dict[str, float]] = [{} for _ in range(number)]
+    for prefix, form in one.batch.evaluated.items():
+        found: dict[str, list[Total]] = {}
+        for name, store in stores.items():
+            batches = form.evaluation(store, prepared.tokenizer, one.batch.evaluation_rows)
+            parts = [trials.sums(state, to_devices(batch, trials.layout)) for batch in batches]
+            whole = [(np.asarray(sums), np.asarray(at)) for sums, at in parts]
+            found[name] = [Total.of([(sums[:, i], at[:, i]) for sums, at in whole]) for i in range(number)]
+        for i, mine in enumerate(told):
+            totals = {name: of[i] for name, of in found.items()}
+            mine |= figures(totals, stores, one.batch.targets, prefix)
+    return told
 
 
 class _Series:

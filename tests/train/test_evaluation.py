@@ -62,10 +62,21 @@ def store(tmp_path: Path) -> TokenStore:
     return writer.finish()
 
 
-def figures(store: TokenStore, targets: Targets, tmp_path: Path) -> dict[str, float]:
+class Place(Objective):
+    """As many nats as there are tokens before."""
+
+    def sums(self, model: Any, batch: Any, dropout_key: Any) -> Sums:
+        weights = batch["weights"]
+        nll = jnp.sum(weights * jnp.arange(weights.shape[1]))
+        return Sums(nll, nll, jnp.sum(weights))
+
+
+def figures(
+    store: TokenStore, targets: Targets, tmp_path: Path, objective: Objective = Half(), lengths: tuple[int, ...] = ()
+) -> dict[str, float]:
     prepared = Prepared(epath.Path(tmp_path), store, store, TOKENIZER, {})
-    batch = Batches(sequence=16, batch=8, packing=Windows(), targets=targets)
-    return Evaluator(Nothing(), Half(), prepared, batch, DataParallel().on())(jnp.zeros(1))
+    batch = Batches(sequence=16, batch=8, packing=Windows(), targets=targets, lengths=lengths)
+    return Evaluator(Nothing(), objective, prepared, batch, DataParallel().on())(jnp.zeros(1))
 
 
 def test_every_token_counts_once(store: TokenStore, tmp_path: Path) -> None:
@@ -84,3 +95,25 @@ def test_a_part_of_the_tokens_says_nothing_of_bytes(store: TokenStore, tmp_path:
     assert in_words(found) == "0.5000 nats a token"
     assert bits_per_byte(61.5, 122.0, [store]) is None
     assert bits_per_byte(math.log(2) * 120, 123.0, [store]) == pytest.approx(1.0)
+
+
+def test_rows_of_other_lengths_are_told_besides(store: TokenStore, tmp_path: Path) -> None:
+    alone = figures(store, NextToken(), tmp_path, Place())
+    found = figures(store, NextToken(), tmp_path, Place(), lengths=(50, 7))
+    assert {key: value for key, value in found.items() if "length" not in key} == alone
+    for length in (50, 7):
+        place = np.arange(123) % length
+        assert found[f"eval/length_{length:05d}/tokens"] == 123
+        assert found[f"eval/length_{length:05d}/loss"] == pytest.approx(place.mean())
+        assert found[f"eval/length_{length:05d}/position_00004/loss"] == pytest.approx(
+            place[(place >= 3) & (place < 7)].mean()
+        )
+    assert "eval/length_00007/position_00008/loss" not in found
+    late = np.arange(123) % 50
+    assert found["eval/length_00050/position_00032/loss"] == pytest.approx(late[late >= 31].mean())
+
+
+def test_lengths_are_told_apart() -> None:
+    for lengths in ((16,), (32, 32), (0,)):
+        with pytest.raises(ValueError, match=r"batch.lengths.\d is \d+; it is 1 or more, and another than all before"):
+            Batches(sequence=16, batch=8, lengths=lengths)

@@ -132,3 +132,21 @@ class StepsTo(Metric):
 
     def _read(self, points: Points) -> float:
         return next((float(step) for step, value in points if value <= self.below), math.nan)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sensitivity(Lower):
+    """How much a choice costs: of the runs of a cell, by how much the mean one is worse than the best one.
+
+    Of the learning rates of `Everywhere`, that is the sensitivity of Wortsman 2023, section 2.2: the mean over rates of
+    min(L, worst) - min L. Its `worst` is the loss before training.
+    """
+
+    def __post_init__(self) -> None:
+        if self.worst is None:
+            raise ValueError("Sensitivity.worst is None; give the loss that a run counts as which learnt nothing")
+
+    def of(self, cell: Sequence[Result]) -> float | None:
+        """The mean of all runs over the best of them, in the metric's unit."""
+        found = [value for result in cell if (value := self._of(result)) is not None]
+        return sum(found) / len(found) - min(found) if found else None

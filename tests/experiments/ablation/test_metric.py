@@ -2,9 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 
-from experiments.ablation.metric import Best, First, Higher, Jump, Lower, StepsTo
+from experiments.ablation.metric import Best, First, Higher, Jump, Lower, Sensitivity, StepsTo
 from experiments.ablation.result import Result
 
 
@@ -49,6 +50,16 @@ def test_a_run_that_diverged_counts_as_the_worst(value: float) -> None:
     assert Higher("loss", worst=1.0).of([result(math.nan)]) == 1.0 == Higher("loss", worst=1.0).of([result(-3.0)])
     if not math.isfinite(value):
         assert Lower("loss").of([result(value)]) is None
+
+
+def test_sensitivity_is_the_mean_of_all_runs_over_the_best_of_them() -> None:
+    losses = np.array([3.0, 2.0, 7.0, math.nan, 4.0])
+    expected = np.minimum(np.nan_to_num(losses, nan=math.inf), 5.0).mean() - 2.0
+    found = Sensitivity("loss", worst=5.0).of([result(9.0, loss) for loss in losses])
+    assert found == pytest.approx(expected) == pytest.approx(1.8)
+    assert Sensitivity("loss", worst=5.0).of([result(math.nan)]) == 0.0
+    with pytest.raises(ValueError, match="worst is None; give the loss"):
+        Sensitivity("loss")
 
 
 def test_a_metric_that_is_not_there_is_named() -> None:

@@ -47,8 +47,8 @@ class Evaluator:
 
     def __call__(self, weights: Any) -> dict[str, float]:
         """`eval/loss` (nats a token) and `eval/tokens`, `eval/NAME/loss` of each part, `eval/bits_per_byte` where every
-        token is predicted once, and the loss by position (`train.position_loss.position_figures`); the same of rows of
-        other lengths, `eval/length_00512/loss`."""
+        token is predicted once, and the loss by position (`train.position_loss.position_figures`); the same of
+        longer rows, `eval/longer_4/loss`."""
         told: dict[str, float] = {}
         for prefix, form in self._batch.evaluated.items():
             found = {name: self._totals(weights, store, form) for name, store in self._stores.items()}

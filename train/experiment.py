@@ -52,7 +52,8 @@ class Batches:
       packing: how documents become rows; what keeps them apart serves masks with `Segments()`.
       targets: what is asked of a row.
       evaluation: rows in an evaluation batch; 0 means as many as in a step.
-      lengths: of rows that are evaluated besides those of `sequence` tokens, for what a model makes of longer ones.
+      longer: how many times longer than `sequence` rows are that are evaluated besides, for what a model makes of more
+        context than it learnt from.
       groups: what groups tokens are told apart by, for objectives and probes that ask for it.
       growth: how many times `batch` rows a step reads, as the run goes on. Whatever counts steps of the data, as the
         weights of a mixture do, counts the smallest ones.
@@ -64,7 +65,7 @@ class Batches:
     packing: Packing = Windows()
     targets: Targets = NextToken()
     evaluation: int = 0
-    lengths: tuple[int, ...] = ()
+    longer: tuple[int, ...] = ()
     groups: Grouping | None = None
     growth: BatchGrowth = Steady()
 
@@ -74,9 +75,9 @@ class Batches:
                 raise ValueError(f"batch.{field} is {getattr(self, field)}; it is at least 1")
         if self.batch % self.accumulate:
             raise ValueError(f"batch.batch is {self.batch}, which batch.accumulate ({self.accumulate}) does not divide")
-        for i, length in enumerate(self.lengths):
-            if length < 1 or length in (self.sequence, *self.lengths[:i]):
-                raise ValueError(f"batch.lengths.{i} is {length}; it is 1 or more, and another than all before it")
+        for i, times in enumerate(self.longer):
+            if times < 2 or times in self.longer[:i]:
+                raise ValueError(f"batch.longer.{i} is {times}; it is 2 or more, and another than those before it")
         # Built here for the errors: targets may need more room than a row has.
         for form in self.evaluated.values():
             _ = form.fields
@@ -90,7 +91,7 @@ class Batches:
     def evaluated(self) -> dict[str, Format]:
         """How rows are made that are evaluated, by what names of their metrics begin with."""
         form = self.form
-        others = {f"eval/length_{length:05d}/": dataclasses.replace(form, sequence=length) for length in self.lengths}
+        others = {f"eval/longer_{n}/": dataclasses.replace(form, sequence=n * self.sequence) for n in self.longer}
         return {"eval/": form, **others}
 
     def tokens(self, steps: int) -> int:
@@ -180,10 +181,10 @@ class Experiment:
                 raise ValueError(
                     f"model.attention.mask reaches {reach} tokens, more than batch.sequence ({sequence}); shorten it"
                 )
-        for field, length in (("sequence", sequence), ("lengths", max(self.batch.lengths, default=0))):
-            if longest is not None and longest[0] < length:
+        for field, times in (("sequence", 1), *(("sequence times batch.longer", times) for times in self.batch.longer)):
+            if longest is not None and longest[0] < times * sequence:
                 raise ValueError(
-                    f"batch.{field} is {length}, more than model.attention.positions.length ({longest[0]})"
+                    f"batch.{field} is {times * sequence}, more than model.attention.positions.length ({longest[0]})"
                 )
         for part in (self.objective, *self.hooks):
             part.check(self)
@@ -245,12 +246,11 @@ class Experiment:
     def shared_by(self, ways: int) -> None:
         """Raises ValueError if rows cannot be cut in `ways` equal parts."""
         for form in self.batch.evaluated.values():
-            field = "sequence" if form == self.batch.form else "lengths"
             for name in ("inputs", "source"):
                 if name in form.fields and (length := form.fields[name].shape[0]) % ways:
                     raise ValueError(
-                        f"batch.{field} is {form.sequence}, which makes rows of {length} {name}, and the placement "
-                        f"cuts a row in {ways} parts; the nearest length that works is "
+                        f"batch.sequence is {self.batch.sequence}, which makes rows of {length} {name}, and the "
+                        f"placement cuts a row in {ways} parts; the nearest length that works is "
                         f"{max(ways, length // ways * ways)}"
                     )
 

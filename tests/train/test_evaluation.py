@@ -72,10 +72,10 @@ class Place(Objective):
 
 
 def figures(
-    store: TokenStore, targets: Targets, tmp_path: Path, objective: Objective = Half(), lengths: tuple[int, ...] = ()
+    store: TokenStore, targets: Targets, tmp_path: Path, objective: Objective = Half(), longer: tuple[int, ...] = ()
 ) -> dict[str, float]:
     prepared = Prepared(epath.Path(tmp_path), store, store, TOKENIZER, {})
-    batch = Batches(sequence=16, batch=8, packing=Windows(), targets=targets, lengths=lengths)
+    batch = Batches(sequence=16, batch=8, packing=Windows(), targets=targets, longer=longer)
     return Evaluator(Nothing(), objective, prepared, batch, DataParallel().on())(jnp.zeros(1))
 
 
@@ -97,23 +97,20 @@ def test_a_part_of_the_tokens_says_nothing_of_bytes(store: TokenStore, tmp_path:
     assert bits_per_byte(math.log(2) * 120, 123.0, [store]) == pytest.approx(1.0)
 
 
-def test_rows_of_other_lengths_are_told_besides(store: TokenStore, tmp_path: Path) -> None:
+def test_longer_rows_are_told_besides(store: TokenStore, tmp_path: Path) -> None:
     alone = figures(store, NextToken(), tmp_path, Place())
-    found = figures(store, NextToken(), tmp_path, Place(), lengths=(50, 7))
-    assert {key: value for key, value in found.items() if "length" not in key} == alone
-    for length in (50, 7):
-        place = np.arange(123) % length
-        assert found[f"eval/length_{length:05d}/tokens"] == 123
-        assert found[f"eval/length_{length:05d}/loss"] == pytest.approx(place.mean())
-        assert found[f"eval/length_{length:05d}/position_00004/loss"] == pytest.approx(
-            place[(place >= 3) & (place < 7)].mean()
-        )
-    assert "eval/length_00007/position_00008/loss" not in found
-    late = np.arange(123) % 50
-    assert found["eval/length_00050/position_00032/loss"] == pytest.approx(late[late >= 31].mean())
+    found = figures(store, NextToken(), tmp_path, Place(), longer=(2, 3))
+    assert {key: value for key, value in found.items() if "longer" not in key} == alone
+    for times in (2, 3):
+        place = np.arange(123) % (16 * times)
+        assert found[f"eval/longer_{times}/tokens"] == 123
+        assert found[f"eval/longer_{times}/loss"] == pytest.approx(place.mean())
+        stretch = place[(place >= 15) & (place < 31)]
+        assert found[f"eval/longer_{times}/position_00016/loss"] == pytest.approx(stretch.mean())
+    assert "eval/longer_2/position_00032/loss" in found and "eval/longer_2/position_00064/loss" not in found
 
 
-def test_lengths_are_told_apart() -> None:
-    for lengths in ((16,), (32, 32), (0,)):
-        with pytest.raises(ValueError, match=r"batch.lengths.\d is \d+; it is 1 or more, and another than all before"):
-            Batches(sequence=16, batch=8, lengths=lengths)
+def test_longer_rows_are_longer_and_told_apart() -> None:
+    for longer in ((1,), (4, 4)):
+        with pytest.raises(ValueError, match=r"batch.longer.\d is \d; it is 2 or more, and another than those before"):
+            Batches(sequence=16, batch=8, longer=longer)

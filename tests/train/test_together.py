@@ -38,7 +38,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> list[Experiment]:
             precision=Precision(compute="float32"),
         ),
         data=Recipe(TextFiles(str(path)), (), TailSplit(0.1), Bytes()),
-        batch=Batches(sequence=16, batch=8, packing=Windows(segments=True), lengths=(32,)), safety=Safety(patience=0),
+        batch=Batches(sequence=16, batch=8, packing=Windows(segments=True), longer=(2,)), safety=Safety(patience=0),
         optimizer=AdamW(eps=1e-3), schedule=WarmupCosine(peak=1e-2, warmup=2), steps=12,
         cadence=Cadence(log=2, evaluate=5, checkpoint=4, keep=1),
     )  # fmt: skip

@@ -64,7 +64,7 @@ class Samples(Hook):
         prompts, notes = chosen(self.prompts, prepared)
         prompts, new_tokens, cut = fitted(prompts, self.new_tokens, moment.experiment.model.longest)
         notes += cut
-        with active(_Whole(moment.experiment.placement.on())):
+        with active(on_every_device(moment.experiment.placement.on())):
             made = generate(
                 moment.model(),
                 prompts,
@@ -102,6 +102,11 @@ class _Whole(ActiveLayout):
 
     def activation(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> NamedSharding | None:
         return None if self.layout.mesh.size == 1 else self.layout.replicated
+
+
+def on_every_device(layout: Layout) -> ActiveLayout:
+    """The layout in which every device works on all rows."""
+    return _Whole(layout)
 
 
 def sampler(temperature: float, top_k: int = 0, top_p: float = 1.0) -> Sampler:

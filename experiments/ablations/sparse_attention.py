@@ -82,7 +82,7 @@ def study() -> Study:
                 ),
                 seeds=1,
                 topology="v5e:4x4",
-                note="without the paper's dropout of 0.40, for which all pairs would be held; the batch is not published",
+                note="without dropout (0.40 in the paper), for which all pairs would be held; its batch is not told",
             ),
         },
         note="The fractions of pairs show in the FLOPs of the arms.",

@@ -76,6 +76,7 @@ class DecodingSpeed(Hook):
 def prefilled(
     graph: nnx.GraphDef, weights: nnx.State, prompts: Int[Array, "rows seq"], capacity: int
 ) -> tuple[Int[Array, " rows"], Cache]:
+    """The most probable token after each prompt, and a cache with room for `capacity` tokens."""
     model: DecoderLM = nnx.merge(graph, weights)
     logits, cache = model.prefill(prompts, jnp.full(prompts.shape[0], prompts.shape[1], jnp.int32), capacity)
     return jnp.argmax(logits, -1).astype(jnp.int32), cache
@@ -86,6 +87,7 @@ def decoded(
     graph: nnx.GraphDef, weights: nnx.State, token: Int[Array, " rows"], position: Int[Array, " rows"], cache: Cache,
     tokens: int,
 ) -> tuple[Int[Array, " rows"], Cache]:  # fmt: skip
+    """The last of `tokens` most probable ones after `token`, which stands at `position`, and the cache with them."""
     model: DecoderLM = nnx.merge(graph, weights)
 
     def one(carry: tuple[Array, Cache], i: Array) -> tuple[tuple[Array, Cache], None]:

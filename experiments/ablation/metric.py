@@ -148,5 +148,5 @@ class Sensitivity(Lower):
 
     def of(self, cell: Sequence[Result]) -> float | None:
         """The mean of all runs over the best of them, in the metric's unit."""
-        found = [value for result in cell if (value := self._of(result)) is not None]
+        found = [value for result in cell if (value := self.one(result)) is not None]
         return sum(found) / len(found) - min(found) if found else None

@@ -1,6 +1,7 @@
 """Where documents come from."""
 
 from data.sources.base import BadRecord, Record, Shard, Source
+from data.sources.copies import Copies
 from data.sources.csv import Csv
 from data.sources.curated import CuratedDocuments
 from data.sources.html_files import HtmlFiles
@@ -12,6 +13,7 @@ from data.sources.modular_arithmetic import ModularArithmetic
 from data.sources.parquet import Parquet
 from data.sources.python_docs import PythonDocs
 from data.sources.repeats import Repeats
+from data.sources.share import Share
 from data.sources.text_files import TextFiles
 from data.sources.text_units import Delimiter, Lines, Paragraphs, TextUnit, WholeFile
 from data.sources.tfds import Tfds
@@ -19,6 +21,7 @@ from data.sources.warc import Warc
 
 __all__ = [
     "BadRecord",
+    "Copies",
     "Csv",
     "CuratedDocuments",
     "Delimiter",
@@ -35,6 +38,7 @@ __all__ = [
     "Record",
     "Repeats",
     "Shard",
+    "Share",
     "Source",
     "TextFiles",
     "TextUnit",

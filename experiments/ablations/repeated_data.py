@@ -11,8 +11,6 @@ from experiments.ablation.parents.decoders import medium_decoder, small_decoder
 from experiments.ablation.parents.gpts import gpt2_small_c4
 from experiments.ablation.scale import Scale
 from experiments.ablation.study import Study
-from experiments.ablation.sweep import values
-from experiments.ablation.tuning import Tuned
 from train.experiment import Experiment
 
 
@@ -54,9 +52,8 @@ def study() -> Study:
         control=Better(names=("1 epoch",), than=("64 epochs",), worth=0.1),
         scales={
             "cpu": Scale(
-                small_decoder({"steps": 2048, "cadence.evaluate": 256, "cadence.checkpoint": 1024}),
-                tuning=Tuned(values("schedule.peak", 5e-3, 1e-2)),
-                note="2 x 64 on 2.1M bytes and parts of them; rows of 128 chosen at random",
+                small_decoder({"steps": 1024, "schedule.peak": 1e-2, "cadence.evaluate": 256}),
+                note="2 x 64 on 1M bytes and parts of them; rows of 128 chosen at random",
             ),
             "gpu": Scale(medium_decoder()),
             "paper": Scale(gpt2_small_c4(), topology="v5e:4x4", note="146M weights, of the paper's sizes a small one"),

@@ -16,9 +16,10 @@ from model.norms import LayerNorm
 from model.positions import Learned, Rope
 from model.qk_norm import PerHead
 from model.transformer import TransformerConfig
+from sharding.placements import FullySharded
 from train.experiment import Batches, Cadence, Experiment
-from train.optimizers import AdamW
-from train.schedule import WarmupCosine
+from train.optimizers import Adafactor, AdamW
+from train.schedule import FlatInverseSquareRoot, WarmupCosine
 from train.stable_decay import LinearDecay, WarmupStableDecay
 
 
@@ -138,6 +139,36 @@ def wikitext_decoder(changes: Mapping[str, Any] = NOTHING) -> Experiment:
             steps=1000,
             safety=AS_IT_COMES,
             cadence=Cadence(log=50, evaluate=500, checkpoint=500, keep=1),
+        ),
+        changes,
+    )
+
+
+def decoder_1b5_c4(changes: Mapping[str, Any] = NOTHING) -> Experiment:
+    """A decoder of 1.6B weights on C4, of the size of GPT-2's largest, as Lee 2021 (section 5) train."""
+    return changed(
+        Experiment(
+            model=TransformerConfig(
+                layers=48,
+                embed=1600,
+                vocab=50_304,
+                attention=Attention(heads=25, positions=Rope()),
+                feedforward=MLP(hidden=6400),
+                remat="full",
+            ),
+            data=Recipe(
+                source=Tfds("c4/en:3.0.1", split="train[:1%]"),
+                transforms=(Clean(),),
+                split=HashSplit(0.0005),
+                tokenizer=SentencePiece(vocab=50_257),
+            ),
+            batch=Batches(sequence=512, batch=512),
+            optimizer=Adafactor(),
+            schedule=FlatInverseSquareRoot(peak=0.01, warmup=10_000),
+            steps=65_536,
+            placement=FullySharded(),
+            safety=AS_IT_COMES,
+            cadence=Cadence(log=50, evaluate=4096, checkpoint=2048, keep=1),
         ),
         changes,
     )

@@ -72,7 +72,7 @@ def average(
     prepared = experiment.data.open(run.data)
     written = dataclasses.replace(experiment, data=_lying_there(experiment.data, run.data))
     optimizer = experiment.optimizer.transform(experiment.schedule.over(experiment.steps), blueprint.table)
-    state = Site(written, prepared, blueprint, optimizer, layout, log).with_weights(weights)
+    state = Site(written, prepared, blueprint, optimizer, layout, log, run).with_weights(weights)
     with writing_directory(target) as temporary:
         new = RunDirectory(temporary)
         new.begin(written, written, ["python", "-m", "experiments.average"])

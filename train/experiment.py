@@ -26,6 +26,7 @@ from train import (  # noqa: F401 - specs are found by name among those imported
     group_losses,
     group_weights,
     multi_token,
+    pretrained,
     rewarming,
     stable_decay,
     wandb_board,
@@ -186,7 +187,7 @@ class Experiment:
                 raise ValueError(
                     f"batch.{field} is {times * sequence}, more than model.attention.positions.length ({longest[0]})"
                 )
-        for part in (self.objective, *self.hooks):
+        for part in (self.objective, self.start, *self.hooks):
             part.check(self)
         # What a -1 in the mesh stands for is known only with the devices; then this is asked again.
         fixed = math.prod(size for size in self.placement.mesh_shape().values() if size > 0)

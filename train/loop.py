@@ -87,7 +87,7 @@ def train(
         run.begin(experiment, origin or experiment, command)
     detours = Detours(run.incidents, experiment.safety, say)
     checkpoints = Checkpoints(run.checkpoints, cadence.keep, say, about(experiment), detours)
-    site = Site(experiment, prepared, blueprint, optimizer, layout, say)
+    site = Site(experiment, prepared, blueprint, optimizer, layout, say, run)
     begun = site.begun(checkpoints.restore(abstract))
     state, start, position = begun.state, int(begun.state.step), int(begun.state.position)
     clock.resume(start)

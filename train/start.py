@@ -24,6 +24,7 @@ from train.state import Blueprint, TrainState, abstract_state, fresh_state, keys
 
 if TYPE_CHECKING:
     from train.experiment import Experiment
+    from train.run_directory import RunDirectory
     from train.saved import SavedRun
 
 
@@ -38,6 +39,7 @@ class Site:
       optimizer: its optimizer.
       layout: how weights lie.
       say: prints a line.
+      run: where it writes.
     """
 
     experiment: "Experiment"
@@ -46,6 +48,7 @@ class Site:
     optimizer: optax.GradientTransformation
     layout: Layout
     say: Callable[[str], None]
+    run: "RunDirectory"
 
     @property
     def abstract(self) -> TrainState:
@@ -93,6 +96,10 @@ class Begun:
 @dataclasses.dataclass(frozen=True)
 class Start(abc.ABC):
     """Where a run begins."""
+
+    def check(self, experiment: "Experiment") -> None:
+        """Raises ValueError when this start does not go with the rest of an experiment."""
+        return None
 
     @abc.abstractmethod
     def begin(self, site: Site) -> Begun:

@@ -11,7 +11,7 @@ from data.sources.joined import Joined
 from data.sources.json_lines import JsonLines
 from data.sources.modular_arithmetic import ModularArithmetic
 from data.sources.parquet import Parquet
-from data.sources.python_docs import PythonDocs
+from data.sources.python_docs import PythonDocs, PythonNames
 from data.sources.repeats import Repeats
 from data.sources.share import Share
 from data.sources.text_files import TextFiles
@@ -35,6 +35,7 @@ __all__ = [
     "Paragraphs",
     "Parquet",
     "PythonDocs",
+    "PythonNames",
     "Record",
     "Repeats",
     "Shard",

@@ -55,6 +55,35 @@ class PythonDocs(Source):
         return digest.hexdigest()
 
 
+@dataclass(frozen=True)
+class PythonNames(Source):
+    """What things in Python's library are called, by what their docstrings say: pairs with a tab between them.
+
+    A document has the beginning of the docstring of a class or function, without white space at line ends, and its
+    name. Those that begin with an underscore, or whose docstring is one word, are left out.
+
+    Attributes:
+      characters: of the docstring, at most.
+    """
+
+    characters: int = 200
+
+    def shards(self) -> tuple[Shard, ...]:
+        return PythonDocs().shards()
+
+    def read(self, shard: Shard) -> Iterator[Record]:
+        source = f"Python {platform.python_version()} docstrings"
+        for module, path in _modules().items():
+            for name, docstring in _named(path.read_bytes(), module):
+                told = " ".join(docstring.split())[: self.characters].rstrip()
+                short = name.rpartition(".")[2]
+                if " " in told and not short.startswith("_"):
+                    yield _document(f"{told}\t{short}", f"names/{name}", source)
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(f"{self} {PythonDocs().fingerprint()}".encode()).hexdigest()
+
+
 def _document(text: str, name: str, source: str) -> Document:
     return Document(text=text, id=name, source=source, licence=_LICENCE, language="en")
 
@@ -94,17 +123,27 @@ def _modules() -> Mapping[str, Path]:
 
 def _docstrings(source: bytes, module: str) -> str:
     """The docstrings of a module, each under its qualified name and signature."""
+    found = _walk(_parsed(source), module)
+    return "\n\n".join(f"{name}{_signature(node)}\n\n{docstring}" for node, name, docstring in found)
+
+
+def _named(source: bytes, module: str) -> Iterator[tuple[str, str]]:
+    """Qualified names of the classes and functions in a module, with their docstrings; of a name only the last."""
+    tree = _parsed(source)
+    yield from {name: text for node, name, text in _walk(tree, module) if node is not tree}.items()
+
+
+def _parsed(source: bytes) -> ast.Module:
     try:
-        tree = ast.parse(source)
+        return ast.parse(source)
     except (SyntaxError, ValueError):
         # Deliberately broken examples exist; they document nothing.
-        return ""
-    return "\n\n".join(_walk(tree, module))
+        return ast.Module([], [])
 
 
-def _walk(node: _Documented, name: str) -> Iterator[str]:
+def _walk(node: _Documented, name: str) -> Iterator[tuple[_Documented, str, str]]:
     if docstring := ast.get_docstring(node):
-        yield f"{name}{_signature(node)}\n\n{docstring}"
+        yield node, name, docstring
     for child in node.body:
         if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield from _walk(child, f"{name}.{child.name}")

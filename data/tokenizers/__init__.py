@@ -7,6 +7,7 @@ from data.tokenizers.hugging_face import HuggingFace, HuggingFaceTokenizer
 from data.tokenizers.saved import SavedTokenizer, load_tokenizer, tokenizer_at
 from data.tokenizers.sentence_piece import SentencePiece, SentencePieceTokenizer
 from data.tokenizers.special import sentinels
+from data.tokenizers.trained_on import TrainedOn
 
 __all__ = [
     "ByteTokenizer",
@@ -20,6 +21,7 @@ __all__ = [
     "SentencePieceTokenizer",
     "Tokenizer",
     "TokenizerSpec",
+    "TrainedOn",
     "load_tokenizer",
     "sentinels",
     "tokenizer_at",

@@ -41,14 +41,15 @@ def study() -> Study:
     small = small_decoder({
         "model.layers": 6,
         "model.attention": Attention(heads=4, positions=Sinusoidal()),
-        "schedule": InverseSquareRoot(peak=2e-3, warmup=100),
+        "batch.sequence": 64,
+        "schedule": InverseSquareRoot(peak=1e-3, warmup=100),
         "cadence": Cadence(log=1, evaluate=100, checkpoint=200, keep=1),
         **PINNED,
     })  # fmt: skip
     medium = {"model.attention": Attention(heads=6, positions=Sinusoidal()), "model.layers": 12, **PINNED}
     medium |= {"schedule": InverseSquareRoot(peak=1e-3, warmup=500)}
     tilt = Lower("gradient_norm/last_over_first", reading=First())
-    pre, post = ("Pre-LN, warm-up", "Pre-LN"), ("Post-LN, warm-up", "Post-LN")
+    pre, post = ("Pre-LN with warm-up", "Pre-LN"), ("Post-LN with warm-up", "Post-LN")
     return Study(
         paper=Paper(
             title="On Layer Normalization in the Transformer Architecture",
@@ -65,14 +66,14 @@ def study() -> Study:
             arm(post[1], PostNorm(), False, 8.45),
             arm(pre[0], PreNorm(), True),
             arm(pre[1], PreNorm(), False, 34),
-            arm("Pre-LN, 100 times the rate", PreNorm(), False, times=100),
+            arm("Pre-LN at 100 times the rate", PreNorm(), False, times=100),
         ),
         metric=Lower("eval/loss", "nats a byte", worst=5.55),
         claim=AllOf((
             Better(names=(post[0], *pre), than=(post[1],), worth=0.1),
             Better(names=pre, than=post, metric=tilt, worth=0.5),
         )),
-        control=Better(names=(pre[1],), than=("Pre-LN, 100 times the rate",), worth=0.1),
+        control=Better(names=(pre[1],), than=("Pre-LN at 100 times the rate",), worth=0.1),
         scales={
             "cpu": Scale(small, note="6 x 64 on bytes; a decoder"),
             "gpu": Scale(medium_decoder(medium)),

@@ -1,6 +1,7 @@
 """Sources stream the documents that lie in their files, and name the file that is wrong."""
 
 import gzip
+import inspect
 import json
 import pydoc_data.topics
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from data.sources import JsonLines, PythonDocs, Source, TextFiles, Tfds
+from data.sources import JsonLines, PythonDocs, PythonNames, Source, TextFiles, Tfds
 
 
 def texts(source: Source) -> list[str]:
@@ -211,3 +212,13 @@ def test_python_docs() -> None:
     assert f"textwrap.dedent(text)\n\n{textwrap.dedent.__doc__.strip()[:40]}" in module
     assert "textwrap.TextWrapper.wrap(self, text)" in module
     assert not [i for i in ids if i.startswith(("library/test", "library/idlelib"))]
+
+
+def test_python_names() -> None:
+    found = {document.id.removeprefix("names/"): document.text for document in PythonNames(characters=60).documents()}
+    assert len(found) > 3000 and all(len(text.partition("\t")[0]) <= 60 for text in found.values())
+    for qualified, thing in (("textwrap.dedent", textwrap.dedent), ("json.decoder.JSONDecoder", json.JSONDecoder)):
+        told = " ".join(inspect.getdoc(thing).split())[:60].rstrip()
+        assert found[qualified] == f"{told}\t{thing.__name__}"
+    assert not [name for name in found if name.rpartition(".")[2].startswith("_")]
+    assert PythonNames(60).fingerprint() != PythonNames(61).fingerprint()

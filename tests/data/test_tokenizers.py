@@ -11,11 +11,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from data.sources import Repeats
 from data.tokenizers import (
     Bytes,
     Characters,
     SentencePiece,
     Tokenizer,
+    TrainedOn,
     load_tokenizer,
     sentinels,
 )
@@ -239,3 +241,11 @@ def test_damage_is_named(tmp_path: Path) -> None:
     description.write_text("not json")
     with pytest.raises(ValueError, match="tokenizer.json is not a saved tokenizer"):
         load_tokenizer(tmp_path)
+
+
+def test_trained_on_other_text() -> None:
+    source, spec = Repeats(count=9, length=30), TrainedOn(Repeats(count=9, length=30), Characters(), documents=2)
+    expected = Characters().train([source.text(0), source.text(1)])
+    assert spec.train(["another text"]).hash == spec.train([]).hash == expected.hash
+    with pytest.raises(ValueError, match="TrainedOn.documents is 0"):
+        TrainedOn(source, Characters(), documents=0)

@@ -8,6 +8,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import pytest
 
+from data.targets import NextToken, PrefixLM
 from experiments import cli
 from train.experiment import Experiment
 from train.load import load_experiment
@@ -28,7 +29,7 @@ def asked(run: str) -> Experiment:
 
 def test_every_command_is_known() -> None:
     modules = [words[words.index("-m") + 1] for words in COMMANDS]
-    assert modules == ["train"] * 4 + ["experiments.average"] and set(modules) <= set(cli.VERBS.values())
+    assert modules == ["train"] * 5 + ["experiments.average"] and set(modules) <= set(cli.VERBS.values())
 
 
 def test_the_branch_has_the_rates_of_its_trunk_until_it_leaves() -> None:
@@ -45,6 +46,13 @@ def test_seven_in_ten_rows_are_new() -> None:
     assert isinstance(continued.start, FromRun)
     assert [part.name for part in continued.data.parts] == ["old", "new"]
     assert continued.data.parts[1].weight.share == pytest.approx(0.7)
+
+
+def test_one_config_has_two_stages() -> None:
+    staged = asked("runs/staged")
+    before = staged.start.before(staged)
+    assert (before.steps, before.batch.targets) == (100, PrefixLM())
+    assert (staged.steps, staged.batch.targets) == (50, NextToken())
 
 
 def test_the_batch_grows() -> None:

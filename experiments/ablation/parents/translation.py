@@ -53,8 +53,8 @@ def small_translator(changes: Mapping[str, Any] = NOTHING) -> Experiment:
     """For `cpu`: 2 + 2 blocks of 64 on pairs of an invented language, a letter a word."""
     return changed(
         Experiment(
-            model=translator(2, 64, 4, 257, Precision(compute="float32"), dropout=0.0),
-            data=Recipe(InventedLanguage(4000), (), HashSplit(0.1), Bytes()),
+            model=translator(2, 64, 4, 257, Precision(compute="float32"), dropout=0.1),
+            data=Recipe(InventedLanguage(3000), (), HashSplit(0.1), Bytes()),
             batch=Batches(sequence=40, batch=32, packing=Padded(), targets=Pairs(target=39), evaluation=100),
             optimizer=ADAM,
             schedule=InverseSquareRoot(peak=2e-3, warmup=100),

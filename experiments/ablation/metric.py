@@ -118,20 +118,17 @@ class Higher(Metric):
 class StepsTo(Metric):
     """The step after which a metric, of which lower is better, was first found at `below` or lower.
 
+    A run that never came there counts as all the steps that it had.
+
     Attributes:
       below: the threshold.
-      worst: what a run counts as that never came there: its steps, or more.
     """
 
     below: float = 0.0
     sign, word = 1, "earlier is better"
 
-    def __post_init__(self) -> None:
-        if self.worst is None:
-            raise ValueError(f"StepsTo.worst is missing; say what a run counts as whose {self.key} stays above")
-
     def _read(self, points: Points) -> float:
-        return next((float(step) for step, value in points if value <= self.below), math.nan)
+        return float(next((step for step, value in points if value <= self.below), points[-1][0]))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from experiments.ablation.study import Study
 
 
 def decay(value: float) -> Arm:
-    """Half of the table, and this decay."""
+    """The parent's share of the table, and this decay."""
     return Arm(f"decay {value:g}", {"optimizer.decay": value})
 
 
@@ -22,8 +22,9 @@ def share(learnt: float) -> Arm:
 def study() -> Study:
     """The study."""
     small = sums({
-        "steps": 4000, "batch.batch": 256, "cadence.log": 50, "cadence.evaluate": 50, "cadence.checkpoint": 4000,
-    }, modulus=43, layers=1, embed=64)  # fmt: skip
+        "steps": 2000, "batch.batch": 128, "schedule.peak": 3e-3, "data.split.fraction": 0.3,
+        "cadence.log": 25, "cadence.evaluate": 25, "cadence.checkpoint": 2000,
+    }, modulus=31, layers=1, embed=64)  # fmt: skip
     return Study(
         paper=Paper(
             title="Grokking: Generalization Beyond Overfitting on Small Algorithmic Datasets",
@@ -35,15 +36,17 @@ def study() -> Study:
         ),
         hypothesis="A model that has learnt a part of a table by heart comes to know the rest the sooner, the more its "
         "weights decay, and the more of the table it has.",
-        arms=(decay(1.0), decay(0.3), decay(0.0), share(0.7), share(0.35), share(0.1)),
-        metric=StepsTo("eval/loss", "steps", below=0.1, worst=4000.0),
+        arms=(decay(1.0), decay(0.3), decay(0.0), share(0.85), share(0.5), share(0.2)),
+        # Of two tokens one is the end of the text, which is always known: 0.2 nats a sum.
+        metric=StepsTo("eval/loss", "steps", below=0.1),
         claim=AllOf((
             Ordering(names=("decay 1", "decay 0.3", "decay 0"), worth=100),
-            Ordering(names=("70% of the table", "decay 1", "35% of the table"), worth=100),
+            Ordering(names=("85% of the table", "decay 1", "50% of the table"), worth=100),
         )),
-        control=Better(names=("decay 1",), than=("10% of the table",), worth=100),
+        control=Better(names=("decay 1",), than=("20% of the table",), worth=100),
+        note="A run that does not come to know the rest counts as all the steps that it had.",
         scales={
-            "cpu": Scale(small, note="One layer of 64, modulo 43"),
+            "cpu": Scale(small, note="One layer of 64, modulo 31, 70% of the table"),
             "gpu": Scale(sums({"steps": 30_000})),
             "paper": Scale(sums(), topology="v5e:2x2"),
         },

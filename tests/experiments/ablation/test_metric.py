@@ -22,11 +22,9 @@ def test_the_last_or_the_best_point() -> None:
 def test_the_first_point_and_when_a_threshold_is_passed() -> None:
     assert Lower("loss", reading=First()).of([result(3.0, 1.0)]) == 3.0
     curve = result(3.0, math.nan, 1.0, 0.5, 2.0)
-    for below, step in ((3.0, 0), (2.9, 2), (1.0, 2), (0.9, 3), (0.4, 99)):
-        assert StepsTo("loss", below=below, worst=99.0).of([curve]) == step
-    assert StepsTo("loss", below=1.0, worst=99.0).of([result(2.0), curve]) == 2
-    with pytest.raises(ValueError, match="StepsTo.worst is missing"):
-        StepsTo("loss", below=1.0)
+    for below, step in ((3.0, 0), (2.9, 2), (1.0, 2), (0.9, 3), (0.4, 4)):
+        assert StepsTo("loss", below=below).of([curve]) == step
+    assert StepsTo("loss", below=1.0).of([result(3.0, 3.0, 3.0, 0.9), curve]) == 2
 
 
 def test_differences_point_by_point_and_their_largest_change() -> None:

@@ -43,15 +43,15 @@ def study() -> Study:
         "ones spend too much on logits.",
         arms=(
             Arm("bytes"),
-            pieces("1,024", 1024),
-            pieces("4,096", 4096),
-            pieces("16,384", 16_384),
+            pieces("1024", 1024),
+            pieces("4096", 4096),
+            pieces("16384", 16_384),
             pieces("a quarter", 4096, share=0.25),
         ),
         metric=Lower("eval/bits_per_byte", "bits a byte"),
-        claim=Better(names=("4,096",), than=("bytes", "16,384")),
-        control=Better(names=("4,096",), than=("a quarter",), worth=0.05),
-        matched=(SameFlops(within=0.01, arms=("bytes", "1,024", "4,096", "16,384")),),
+        claim=Better(names=("4096",), than=("bytes", "16384")),
+        control=Better(names=("4096",), than=("a quarter",), worth=0.05),
+        matched=(SameFlops(within=0.01, arms=("bytes", "1024", "4096", "16384")),),
         scales={
             "cpu": Scale(
                 small_decoder({"batch.sequence": 64, "steps": 600, "schedule.warmup": 10}),

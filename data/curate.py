@@ -4,10 +4,6 @@ Every transform counts what it saw, changed and dropped. --to gets the documents
 data card for people. The same command again goes on where it was stopped.
 """
 
-import importlib
-import pkgutil
-from types import ModuleType
-
 from absl import flags
 
 from data import console
@@ -61,10 +57,10 @@ def main(argv: list[str]) -> None:
 
 def _load(name: str) -> object:
     from data.curation.curation import Curation
-    from data.user_code import load_file
+    from data.user_code import Catalogue
 
     source, _, function = name.partition(":")
-    module = load_file(source) if source.endswith(".py") else _named(source)
+    module = Catalogue("data.recipes", "recipe").module(source)
     make = getattr(module, function or "curation", None)
     if not callable(make):
         raise console.UsageError(f"{source} has no function {function or 'curation'}()")
@@ -72,18 +68,6 @@ def _load(name: str) -> object:
     if not isinstance(made, Curation):
         raise console.UsageError(f"{name} gives a {type(made).__name__}, not a Curation")
     return made
-
-
-def _named(name: str) -> ModuleType:
-    from data import recipes
-
-    names = sorted(module.name for module in pkgutil.iter_modules(recipes.__path__))
-    if name not in names:
-        raise console.UsageError(
-            f"there is no recipe '{name}'{console.nearest(name, names)}; there are {', '.join(names)}, or give a .py"
-            " file"
-        )
-    return importlib.import_module(f"data.recipes.{name}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
-"""Python files that their user wrote: configs, and types of their own."""
+"""Python files that are found by name, and those that their user wrote: configs, studies, and types of their own."""
 
+import dataclasses
+import importlib
 import importlib.util
+import pkgutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from data.console import UsageError
+from data.console import UsageError, nearest
 
 # What was loaded, in order: worker processes load the same.
 LOADED: list[str] = []
@@ -30,6 +33,41 @@ def load_file(path: str) -> ModuleType:
     if path not in LOADED:
         LOADED.append(path)
     return module
+
+
+@dataclasses.dataclass(frozen=True)
+class Catalogue:
+    """Files that a person asks for by name: whatever lies in a package, or a file given by path.
+
+    They may lie in a room that imports the one that asks, as plug-ins do.
+
+    Attributes:
+      package: `experiments.configs`.
+      kind: what they are, in a word.
+    """
+
+    package: str
+    kind: str
+
+    def names(self) -> list[str]:
+        """Names of those that ship."""
+        package = importlib.import_module(self.package)
+        return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+
+    def module(self, source: str) -> ModuleType:
+        """The module of a name, or of a path that ends in `.py`.
+
+        Raises UsageError if there is none.
+        """
+        if source.endswith(".py"):
+            return load_file(source)
+        names = self.names()
+        if source not in names:
+            raise UsageError(
+                f"there is no {self.kind} '{source}'{nearest(source, names)}; there are {', '.join(names)}, or give a "
+                ".py file"
+            )
+        return importlib.import_module(f"{self.package}.{source}")
 
 
 @contextmanager

@@ -3,11 +3,16 @@
 The same command again goes on where it was stopped. A study is one file in experiments/ablations; --list names them.
 """
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from data import console
+
+if TYPE_CHECKING:
+    from experiments.ablation.study import Study
 
 console.quiet()
 
@@ -37,6 +42,9 @@ def main(argv: list[str]) -> None:
     if not given.study:
         raise UsageError("--study is required; --list names the studies")
     study = load_study(given.study)
+    if given.fit:
+        _fit(Path(given.study).stem, study, given.commit)
+        return
     changes = [*given.set, *([f"data.source=TextFiles('{given.text}')"] if given.text else [])]
     with usage(f"study '{given.study}', scale '{given.scale}'"):
         plan = Plan(study, study.at(given.scale, changes, given.seeds), study.chosen(given.arms))
@@ -52,6 +60,25 @@ def main(argv: list[str]) -> None:
     print(f"report: {write(store.root, found)}")
     if given.commit:
         print(f"committed: {commit(found)}")
+
+
+def _fit(name: str, study: "Study", keep: bool) -> None:
+    """Says whether a study's runs at the paper's scale fit the TPU that it names."""
+    # It compiles for devices that are not there, and must not take those that are.
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    from data.user_code import usage
+    from experiments.ablation import paper_scales
+    from experiments.ablation.published import write_docs
+
+    with usage(f"study '{name}'"):
+        fit = paper_scales.fitted(study)
+    print(
+        f"arm '{fit.arm}', {fit.weights:,} weights, on {fit.topology}: {fit.gib:.2f} of {fit.usable:.2f} GiB a chip, "
+        f"{fit.seconds:.4g} s a step, MFU {fit.mfu:.1%}; {fit.hours:,.3g} hours of all steps, simulated"
+    )
+    if keep:
+        paper_scales.write({**paper_scales.read(), name: fit})
+        write_docs()
 
 
 if __name__ == "__main__":
@@ -86,6 +113,11 @@ if __name__ == "__main__":
         "commit", False, "put what was found among experiments/ablations/results, and write docs/ablations.md anew"
     )
     flags.DEFINE_bool("docs", False, "write docs/ablations.md from the committed results, and leave")
+    flags.DEFINE_bool(
+        "fit",
+        False,
+        "compile the largest run of the paper's scale for the TPU that the study names, say whether it fits, and leave",
+    )
     flags.DEFINE_bool("dry_run", False, "say what would be run, and leave")
     flags.DEFINE_bool("list", False, "name the studies, and leave")
     console.run(main, interrupted="what was done is saved; the same command goes on from there")

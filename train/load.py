@@ -1,17 +1,14 @@
 """Finds an experiment by name or file, and applies changes from the command line."""
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Sequence
 from types import ModuleType
 
-from data.console import UsageError, nearest
+from data.console import UsageError
 from data.spec import override
-from data.user_code import load_file, usage
+from data.user_code import Catalogue, usage
 from train.experiment import Experiment
 
-# Experiments are written in a room that may import this one; they are found by name, as plug-ins are.
-CONFIGS = "experiments.configs"
+CONFIGS = Catalogue("experiments.configs", "config")
 
 
 def load_experiment(name: str, changes: Sequence[str] = ()) -> tuple[Experiment, Experiment]:
@@ -27,7 +24,7 @@ def load_experiment(name: str, changes: Sequence[str] = ()) -> tuple[Experiment,
     """
     source, _, variant = name.partition(":")
     with usage(source):
-        module = _module(source)
+        module = CONFIGS.module(source)
     make = getattr(module, variant or "experiment", None)
     if not callable(make):
         variants = ", ".join(variants_of(module)) or "none"
@@ -52,16 +49,4 @@ def variants_of(module: ModuleType) -> list[str]:
 
 def config_names() -> list[str]:
     """Names of the configs that ship."""
-    package = importlib.import_module(CONFIGS)
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
-
-
-def _module(source: str) -> ModuleType:
-    if source.endswith(".py"):
-        return load_file(source)
-    names = config_names()
-    if source not in names:
-        raise UsageError(
-            f"there is no config '{source}'{nearest(source, names)}; there are {', '.join(names)}, or give a .py file"
-        )
-    return importlib.import_module(f"{CONFIGS}.{source}")
+    return CONFIGS.names()

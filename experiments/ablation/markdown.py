@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.ablation import tables
+from experiments.ablation import paper_scales, tables
 
 _HEAD = """# Ablations
 
@@ -13,10 +13,18 @@ seeds that power analysis says are lacking.
 """
 
 
-def document(studies: Sequence[Mapping[str, Any]]) -> str:
+_PAPER_SCALES = """## At the papers' scale
+
+Whether the largest run of a study, as its paper made it, fits the TPU that the study names for it: its training step,
+compiled for that TPU by the TPU's own compiler. Seconds are simulated (see [Models on TPUs](tpu.md)); none of these
+runs was made. `python -m experiments.ablate --study=NAME --fit --commit` writes a line anew.
+"""
+
+
+def document(studies: Sequence[Mapping[str, Any]], fits: Mapping[str, paper_scales.Fit]) -> str:
     """The text of `docs/ablations.md`."""
     parts = [_HEAD, table(*tables.overview(studies)), *(section(found) for found in studies)]
-    return "\n".join(parts)
+    return "\n".join([*parts, *([_PAPER_SCALES, table(*paper_scales.table(fits))] if fits else [])])
 
 
 def section(found: Mapping[str, Any]) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 from etils import epath
 
 from data import atomic
+from experiments.ablation import paper_scales
 from experiments.ablation.address import ROOT
 from experiments.ablation.findings import FORMAT
 from experiments.ablation.markdown import document, section
 from experiments.ablation.page import index, page
+from experiments.ablation.paper_scales import FITS
 from experiments.ablation.scale import NAMES
 
 RESULTS = Path(__file__).resolve().parents[1] / "ablations" / "results"
@@ -44,9 +46,10 @@ def write_docs(results: Path = RESULTS, docs: Path = DOCS) -> None:
     atomic.write_text(docs, docs_text(results))
 
 
-def docs_text(results: Path = RESULTS) -> str:
+def docs_text(results: Path = RESULTS, fits: Path = FITS) -> str:
     """What the docs say, by the committed results."""
-    return document([found for found, _ in _ordered([(read(path), "") for path in sorted(results.glob("*.json"))])])
+    found = _ordered([(read(path), "") for path in sorted(results.glob("*.json"))])
+    return document([each for each, _ in found], paper_scales.read(fits))
 
 
 def read(path: epath.Path | Path) -> dict[str, Any]:

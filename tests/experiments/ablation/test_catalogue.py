@@ -46,7 +46,8 @@ def test_studies_that_ship_can_be_run(name: str) -> None:
     # Judged by seeds, with as many as can tell; a larger scale may have what the paper had.
     assert study.scales["cpu"].seeds >= 5
     assert study.scales["paper"].topology
-    lines = Path(__file__).resolve().parents[3].joinpath(*STUDIES.split("."), f"{name}.py").read_text().splitlines()
+    folder = Path(__file__).resolve().parents[3].joinpath(*STUDIES.package.split("."))
+    lines = (folder / f"{name}.py").read_text().splitlines()
     assert len(lines) <= 120
 
 

@@ -38,10 +38,10 @@ def test_it_fits(name: str) -> None:
     assert found.gib == pytest.approx(known.gib, rel=0.01) and found.seconds == pytest.approx(known.seconds, rel=0.01)
 
 
-def test_the_largest_arm_is_compiled(study: Study, tmp_path: Path) -> None:
-    arms = (study.arms[0], dataclasses.replace(study.arms[1], changes={"model.feedforward": MLP(hidden=64)}))
-    name, experiment = largest(dataclasses.replace(study, arms=arms))
-    assert name == "bad" and experiment.model.feedforward.hidden == 64
+def test_the_largest_arm_is_compiled(study: Study) -> None:
+    wider = dataclasses.replace(study.arms[1], changes={"model.feedforward": MLP(hidden=64)})
+    name, experiment = largest(dataclasses.replace(study, arms=(study.arms[0], wider, study.arms[2])))
+    assert name == "three" and experiment.model.feedforward.hidden == 64
     other = dataclasses.replace(experiment, steps=experiment.steps + 1)
     assert config_of(experiment) != config_of(other) and config_of(other) == config_of(dataclasses.replace(other))
 

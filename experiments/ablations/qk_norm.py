@@ -51,8 +51,8 @@ def study() -> Study:
         control=Better(names=("base",), than=("no warm-up",)),
         scales={
             "cpu": Scale(
-                small_decoder({"batch.sequence": 64, "steps": 300}),
-                tuning=Everywhere(values("schedule.peak", 5e-3, 2e-2, 8e-2, 0.32)),
+                small_decoder({"batch.sequence": 64, "steps": 200}),
+                tuning=Everywhere(values("schedule.peak", 1e-2, 5e-2, 0.25)),
                 note="2 x 64 on bytes, rows of 64",
             ),
             "gpu": Scale(medium_decoder(), tuning=Everywhere(values("schedule.peak", 1e-3, 1e-2, 1e-1)), seeds=3),

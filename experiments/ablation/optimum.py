@@ -72,7 +72,7 @@ class Optimum(Higher):
 
     def one(self, result: Result) -> float | None:
         """The loss of a run."""
-        return Lower(self.key, self.unit, self.reading, self.worst).one(result)
+        return Lower(self.key, self.unit, self.reading, self.worst, self.minus).one(result)
 
     def of(self, cell: Sequence[Result]) -> float | None:
         """Of all runs of a cell; None where they have no lowest one between others."""

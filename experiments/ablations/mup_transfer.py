@@ -46,7 +46,8 @@ def rates(low: int, high: int) -> Everywhere:
 
 def study() -> Study:
     """The study."""
-    base = {"model.embed": 32, "model.attention.heads": 2, "model.feedforward.hidden": 128, "steps": 200}
+    small = {"model.embed": 32, "model.attention.heads": 2, "model.feedforward.hidden": 128}
+    short = {"steps": 200, "batch.batch": 4, "schedule.warmup": 20, "cadence.evaluate": 1000}
     return Study(
         paper=Paper(
             title="Tensor Programs V: Tuning Large Neural Networks via Zero-Shot Hyperparameter Transfer",
@@ -67,8 +68,9 @@ def study() -> Study:
         # Where the rate of the standard parametrization does not fall either, there is nothing to be cured.
         control=Better(names=("SP, 1 x",), than=("SP, 4 x",), worth=0.5),
         scales={
-            "cpu": Scale(small_decoder(base), tuning=rates(-10, -3), note="2 x 32 to 2 x 128 on bytes, 200 steps"),
-            "gpu": Scale(medium_decoder({"model.embed": 128, "model.attention.heads": 2, "steps": 1000}),
+            "cpu": Scale(small_decoder({**small, **short}), tuning=rates(-9, -3),
+                         note="2 x 32 to 2 x 128 on bytes, 200 steps of 512"),
+            "gpu": Scale(medium_decoder({**small, "model.embed": 128, "model.feedforward.hidden": 512, "steps": 1000}),
                          tuning=rates(-12, -5)),
             "paper": Scale(wikitext_decoder(), tuning=rates(-14, -5), topology="v5e:2x4"),
         },

@@ -60,8 +60,8 @@ def study() -> Study:
         scales={
             "cpu": Scale(
                 small_decoder({"steps": 800}),
-                seeds=8,
-                tuning=Tuned(values("schedule.peak", 4e-3, 8e-3, 1.6e-2, 3.2e-2)),
+                seeds=6,
+                tuning=Tuned(values("schedule.peak", 5e-3, 1e-2, 2e-2)),
                 note="2 x 64 on bytes, 800 steps",
             ),
             "gpu": Scale(medium_decoder(), tuning=Tuned(values("schedule.peak", 5e-4, 1e-3, 2e-3))),

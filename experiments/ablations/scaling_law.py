@@ -16,6 +16,7 @@ from experiments.ablation.study import Study
 from experiments.ablation.trend import Slope
 from experiments.ablation.tuning import Everywhere
 from model.parametrization import MuP
+from sharding.placements import FullySharded
 from train.experiment import Experiment
 
 # Each arm has so many times the FLOPs of the first.
@@ -43,7 +44,12 @@ def study() -> Study:
         }
     )  # fmt: skip
     medium = medium_decoder({"model.parametrization": MuP(base_width=384, std=0.05)})
-    large = speedrun({"model.parametrization": MuP(base_width=768, std=0.02), "batch.batch": 128})
+    large = speedrun(
+        {
+            "model.parametrization": MuP(base_width=768, std=0.02), "batch.batch": 128, "batch.accumulate": 1,
+            "placement": FullySharded(),
+        }
+    )  # fmt: skip
     return Study(
         paper=Paper(
             title="Training Compute-Optimal Large Language Models",

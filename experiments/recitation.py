@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from data.sources import Source
 from data.tokenizers import Tokenizer
@@ -67,8 +67,7 @@ class Recitation(Hook):
         graph, weights = nnx.split(moment.model())
         with active(on_every_device(moment.experiment.placement.on())):
             right, loss = jax.jit(lambda weights: followed(nnx.merge(graph, weights)(tokens[:, :-1]), tokens))(weights)
-        recited = np.asarray(right)[:, self.prompt - 1 :].all(axis=1)
-        found = {"recited": 100 * float(recited.mean()), "loss": float(loss)}
+        found = {"recited": 100 * float(recited(np.asarray(right), self.prompt).mean()), "loss": float(loss)}
         return {f"eval/{self.name}/{key}": value for key, value in found.items()}
 
     def stretches(self, tokenizer: Tokenizer) -> Int[np.ndarray, "stretches tokens"]:
@@ -82,6 +81,11 @@ class Recitation(Hook):
         if not found:
             raise ValueError(f"hooks: Recitation of '{self.name}' finds no document of {size} tokens; ask for fewer")
         return np.stack(found[: self.most])
+
+
+def recited(right: Bool[np.ndarray, "stretches after"], prompt: int) -> Bool[np.ndarray, " stretches"]:
+    """Which stretches are recited after a prompt of so many tokens; `right` says it of each token but the first."""
+    return right[:, prompt - 1 :].all(axis=1)
 
 
 def followed(

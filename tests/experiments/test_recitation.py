@@ -13,7 +13,7 @@ from data.sources import TextFiles
 from data.split import TailSplit
 from data.tokenizers import Bytes
 from data.tokenizers.byte import ByteTokenizer
-from experiments.recitation import Recitation, followed
+from experiments.recitation import Recitation, followed, recited
 from model.attention import Attention
 from model.decoding import generate
 from model.feedforward import MLP
@@ -36,13 +36,20 @@ def test_one_pass_tells_what_greedy_decoding_would_give() -> None:
     prompts = np.random.default_rng(0).integers(0, 256, (8, 5))
     made = generate(model, prompts.tolist(), new_tokens=6)
     texts = np.concatenate([prompts, np.array(made)], axis=1).astype(np.int32)
-    # Every other text goes on with another token at some place.
-    texts[::2, 8] = (texts[::2, 8] + 1) % 256
+    # Every other text goes on with another token, the first after the prompt among them.
+    texts[::4, 5] = (texts[::4, 5] + 1) % 256
+    texts[2::4, 8] = (texts[2::4, 8] + 1) % 256
     right, loss = followed(model(jnp.asarray(texts[:, :-1])), jnp.asarray(texts))
-    assert np.asarray(right)[:, 4:].all(axis=1).tolist() == [False, True] * 4
+    assert recited(np.asarray(right), 5).tolist() == [False, True] * 4
     logits = np.asarray(model(jnp.asarray(texts[:, :-1])), np.float64)
     logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     assert float(loss) == pytest.approx(-np.take_along_axis(logs, texts[:, 1:, None], -1).mean(), rel=1e-5)
+
+
+def test_what_comes_after_the_prompt_counts_and_nothing_before() -> None:
+    # Of tokens 1 to 5; the prompt are the tokens 0 to 2.
+    right = np.array([[0, 0, 1, 1, 1], [1, 1, 0, 1, 1], [1, 1, 1, 1, 0], [1, 0, 1, 1, 1]], bool)
+    assert recited(right, 3).tolist() == [True, False, False, True]
 
 
 def written(path: Path, text: str) -> TextFiles:

@@ -23,6 +23,7 @@ def main(argv: list[str]) -> None:
     from data.user_code import load_file, usage
     from experiments.ablation.catalogue import load_study, study_names
     from experiments.ablation.findings import findings
+    from experiments.ablation.part import Part, Share
     from experiments.ablation.plan import Plan
     from experiments.ablation.published import commit, write, write_docs
     from experiments.ablation.runner import run
@@ -53,7 +54,9 @@ def main(argv: list[str]) -> None:
     if given.dry_run:
         print(planned(plan, store))
         return
-    with Workers(given.together, given.workers) as executor:
+    with usage("--part"):
+        share = Share.parse(given.part)
+    with Part(share, Workers(given.together, given.workers)) as executor:
         ran = run(plan, store, executor)
     found = findings(Path(given.study).stem, given.scale, ran, changes)
     print(f"{found['verdict']['told']}: {found['verdict']['why']}")
@@ -107,6 +110,12 @@ if __name__ == "__main__":
         "processes that make runs side by side on a CPU, each on cores of its own; by default one a core, at most 8, "
         "and one alone where there is an accelerator",
         lower_bound=0,
+    )
+    flags.DEFINE_string(
+        "part",
+        "0/1",
+        "of several hosts that share --out, which this is, from 0: 2/4 for the third of four; each makes a part of the "
+        "runs and waits for those of the others",
     )
     flags.DEFINE_bool("any_code", False, "take runs of other versions of the code as well")
     flags.DEFINE_bool(

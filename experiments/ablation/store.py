@@ -9,7 +9,9 @@ from data import atomic
 from data.spec import describe
 from experiments.ablation.address import config_part, data_version, modules, user_files
 from experiments.ablation.plan import Trial
-from experiments.ablation.result import Result, read
+from experiments.ablation.result import Failure, Result, read
+
+_FAILED = "failed.txt"
 
 
 class Store:
@@ -45,10 +47,23 @@ class Store:
                 return found
         return None
 
+    def mark(self, failure: Failure) -> None:
+        """Leaves word that a run failed, for those who wait for it."""
+        atomic.write_text(self.folder(failure.address) / _FAILED, failure.reason)
+
+    def marked(self, address: str) -> Failure | None:
+        """The failure of a run, if word was left and it was not begun again since."""
+        path = self.folder(address) / _FAILED
+        try:
+            return Failure(address, path.read_text())
+        except OSError:
+            return None
+
     def enter(self, trial: Trial) -> epath.Path:
         """Writes what a process needs to know to make a run. Returns its folder."""
         folder = self.folder(trial.address)
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / _FAILED).unlink(missing_ok=True)
         named = modules(trial.experiment)
         order = {
             "address": trial.address,

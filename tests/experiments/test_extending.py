@@ -1,4 +1,4 @@
-"""docs/extending.md, followed to the letter: each file is written, each command is run."""
+"""docs/extending.md, and the study in the README, followed to the letter: each file is written, each command is run."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ from data.split import TailSplit
 from data.tokenizers import Bytes
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "docs" / "extending.md").read_text()
+TEXT = (ROOT / "docs" / "extending.md").read_text() + (ROOT / "README.md").read_text()
 EXAMPLES = re.findall(r"```python title=(\S+)\n(.*?)```.*?```bash\n(.*?)```", TEXT, flags=re.DOTALL)
 
 

@@ -9,23 +9,23 @@ from experiments.ablation.parents.decoders import medium_decoder, small_decoder
 from experiments.ablation.parents.t5 import t5_base
 from experiments.ablation.scale import Scale
 from experiments.ablation.study import Study
-from model.balance import Balance, BalanceLoss, Unbalanced
+from model.balance import BalanceLoss
 from model.config import TransformerConfig
 from model.dispatch import Capacity
 from model.feedforward import FeedForwardPlan
 from model.moe import MoE
 from model.router import Softmax
 
-SWITCH = ("Switch 1.25", "Switch 1.0")
+SWITCH = ("Switch 2.0",)
 
 
-def routed(name: str, capacity: float, top_k: int = 1, balance: Balance = BalanceLoss(0.01), paper: float = 0) -> Arm:
+def routed(name: str, capacity: float, paper: float = 0) -> Arm:
     """Eight experts, each as wide as the parent's layer."""
 
     def layer(of: TransformerConfig) -> FeedForwardPlan:
-        # The gradient reaches the router through what the chosen expert is multiplied with.
-        router = Softmax(normalise=top_k > 1)
-        return MoE(8, top_k, of.feedforward, router, Capacity(capacity), balance=balance)
+        # By the probability that an expert is multiplied with, the router learns.
+        router = Softmax(normalise=False)
+        return MoE(8, 1, of.feedforward, router, Capacity(capacity), balance=BalanceLoss(0.01))
 
     return Arm(name, in_stacks("feedforward", layer), number(name, paper))
 
@@ -49,9 +49,8 @@ def study() -> Study:
         hypothesis="With as many FLOPs a token, a model of many experts reaches a lower loss than a dense one.",
         arms=(
             Arm("dense", paper=number("T5-Base", -1.731)),
-            routed("Switch 1.25", 1.25, paper=-1.553),
+            routed("Switch 2.0", 2.0, paper=-1.554),
             routed("Switch 1.0", 1.0, paper=-1.561),
-            routed("unbalanced", 1.25, balance=Unbalanced()),
             # Of eight tokens seven pass by their layer.
             routed("capacity 0.125", 0.125),
         ),
@@ -60,7 +59,10 @@ def study() -> Study:
         control=Better(names=SWITCH, than=("capacity 0.125",), worth=0.02),
         matched=(SameFlops(within=0.03, arms=("dense", *SWITCH)),),
         scales={
-            "cpu": Scale(small_decoder({"schedule.peak": 1e-2}), note="2 x 64 on bytes that are read once, 8 experts"),
+            "cpu": Scale(
+                small_decoder({"schedule.peak": 1e-2, "model.feedforward.hidden": 64, "steps": 800}),
+                note="2 x 64 on bytes that are read twice, with 8 experts of 64",
+            ),
             "gpu": Scale(medium_decoder(), seeds=3, note="8 experts in every layer"),
             "paper": Scale(t5_base({"steps": 100_000}), seeds=1, topology="v5e:8x8", note="8 experts in every layer"),
         },

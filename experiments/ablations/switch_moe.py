@@ -12,20 +12,23 @@ from experiments.ablation.study import Study
 from model.balance import BalanceLoss
 from model.config import TransformerConfig
 from model.dispatch import Capacity
-from model.feedforward import FeedForwardPlan
+from model.feedforward import FeedForwardPlan, InterleavedFeedForward
 from model.moe import MoE
 from model.router import Softmax
+from sharding.placements import Combined
 
 SWITCH = ("Switch 2.0",)
 
 
 def routed(name: str, capacity: float, paper: float = 0) -> Arm:
-    """Eight experts, each as wide as the parent's layer."""
+    """Experts as wide as the parent's layer: of a deep model 128 in every other block, of a small one 8 in each."""
 
     def layer(of: TransformerConfig) -> FeedForwardPlan:
+        deep, dense = of.layers >= 12, of.feedforward
         # By the probability that an expert is multiplied with, the router learns.
         router = Softmax(normalise=False)
-        return MoE(8, 1, of.feedforward, router, Capacity(capacity), balance=BalanceLoss(0.01))
+        sparse = MoE(128 if deep else 8, 1, dense, router, Capacity(capacity), balance=BalanceLoss(0.01))
+        return InterleavedFeedForward((dense, sparse)) if deep else sparse
 
     return Arm(name, in_stacks("feedforward", layer), number(name, paper))
 
@@ -57,13 +60,15 @@ def study() -> Study:
         metric=Lower("eval/loss", "nats a token"),
         claim=Better(names=SWITCH, than=("dense",), worth=0.01),
         control=Better(names=SWITCH, than=("capacity 0.125",), worth=0.02),
-        matched=(SameFlops(within=0.03, arms=("dense", *SWITCH)),),
+        matched=(SameFlops(within=0.04, arms=("dense", *SWITCH)),),
         scales={
             "cpu": Scale(
                 small_decoder({"schedule.peak": 1e-2, "model.feedforward.hidden": 64, "steps": 800}),
                 note="2 x 64 on bytes that are read twice, with 8 experts of 64",
             ),
             "gpu": Scale(medium_decoder(), seeds=3, note="8 experts in every layer"),
-            "paper": Scale(t5_base({"steps": 100_000}), seeds=1, topology="v5e:8x8", note="8 experts in every layer"),
+            "paper": Scale(
+                t5_base({"steps": 100_000, "placement": Combined(fsdp=2, expert=32)}), seeds=1, topology="v5e:8x8"
+            ),
         },
     )

@@ -26,8 +26,8 @@ _REPEATS = 5
 class DecodingSpeed(Hook):
     """Measures greedy decoding at the last evaluation.
 
-    `decoding/milliseconds` is the time of a token of all rows, the least of a few stretches, since whatever else the
-    machine does only adds to it; `decoding/cache_bytes` is what a row's cache takes.
+    `perf/decoding_milliseconds` is the time of a token of all rows, the least of a few stretches, since whatever else
+    the machine does only adds to it; `perf/decoding_cache_bytes` is what a row's cache takes.
 
     Attributes:
       context: tokens before.
@@ -67,8 +67,8 @@ class DecodingSpeed(Hook):
                 taken.append(time.perf_counter() - began)
         kept = sum(x.nbytes for layer in cache.values() for x in jax.tree.leaves(layer.kept))
         return {
-            "decoding/milliseconds": 1e3 * min(taken[1:]) / self.tokens,
-            "decoding/cache_bytes": float(kept / self.rows),
+            "perf/decoding_milliseconds": 1e3 * min(taken[1:]) / self.tokens,
+            "perf/decoding_cache_bytes": float(kept / self.rows),
         }
 
 

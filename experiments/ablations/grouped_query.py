@@ -14,7 +14,7 @@ from model.feedforward import GatedMLP
 from model.masks import Causal, SlidingWindow
 
 LOSS = Lower("eval/loss", "nats a token")
-BYTES = Lower("decoding/cache_bytes", "bytes of a row's cache")
+BYTES = Lower("perf/decoding_cache_bytes", "bytes of a row's cache")
 
 
 def heads(name: str, kv_heads: int, seconds: float | None = None) -> Arm:
@@ -48,7 +48,7 @@ def study() -> Study:
             # Every token sees itself alone.
             Arm("blind", {"model.attention.mask": Causal() & SlidingWindow(1)}),
         ),
-        metric=Lower("decoding/milliseconds", "milliseconds a token of all rows"),
+        metric=Lower("perf/decoding_milliseconds", "milliseconds a token of all rows"),
         claim=AllOf(
             (
                 Ordering(names=("MQA", "GQA", "MHA")),

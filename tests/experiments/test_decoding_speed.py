@@ -40,8 +40,8 @@ def test_the_cache_has_a_key_and_a_value_a_head_and_token(trained: Any, kv_heads
     hook = DecodingSpeed(context=40, rows=2, tokens=3)
     found = figures(trained, config(kv_heads=kv_heads, positions=Rope()), trained.experiment.steps, hook)
     # Room for the context, and for the stretches, one of which is not counted.
-    assert found["decoding/cache_bytes"] == 3 * 2 * kv_heads * 4 * 4 * (40 + 6 * 3)
-    assert found["decoding/milliseconds"] > 0
+    assert found["perf/decoding_cache_bytes"] == 3 * 2 * kv_heads * 4 * 4 * (40 + 6 * 3)
+    assert found["perf/decoding_milliseconds"] > 0
 
 
 def test_nothing_is_measured_before_the_end(trained: Any) -> None:

@@ -77,6 +77,9 @@ class Journal:
         """Keeps figures that the device may still be working on, and writes those kept before."""
         self.catch_up()
         self._pending = step, values
+        # A CPU that finishes a step before it takes the next has them already; told later, the time would be wrong.
+        if all(value.is_ready() for value in values.values()):
+            self.catch_up()
 
     def catch_up(self) -> None:
         """Writes the figures kept, waiting for the device if need be."""

@@ -40,6 +40,11 @@ class Decision(abc.ABC):
     def decide(self, ask: Ask) -> Finding:
         """What the scores say."""
 
+    @property
+    def _told(self) -> str:
+        """By what, where that is not what the whole study is judged by."""
+        return "" if self.metric is None else f" in {self.metric.key}"
+
     def _check(self, **numbers: float) -> None:
         if not 0 < self.alpha < 0.5:
             raise ValueError(f"{type(self).__name__}.alpha is {self.alpha}; it is above 0 and below 0.5")
@@ -90,6 +95,7 @@ class Better(Decision):
         needed = [self._needed(v, len(pairs)) for v, s in zip(found, standings, strict=True) if s is Standing.OPEN]
         claim = f"{_list(self.names)} better than {_list(self.than)}"
         claim += f" by {self.worth:g} or more" if self.worth else ""
+        claim += self._told
         return Finding(_joined(standings), max(needed, default=0), max(for_it), claim, comparisons)
 
     def _needed(self, values: Sequence[float], pairs: int) -> int:
@@ -145,7 +151,7 @@ class Ordering(Decision):
             needed = [power.for_trend(each, len(self.names), self.alpha) for each in (terms, back)]
             needed.append(power.for_difference([-v for v in ends], self.test, self.alpha / 2, -self.worth))
             more = max(min(needed) - len(block), 1)
-        return Finding(standing, more, p, f"{' before '.join(self.names)}", comparisons)
+        return Finding(standing, more, p, f"{' before '.join(self.names)}{self._told}", comparisons)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +183,8 @@ class Equivalent(Decision):
         values = ask(self.metric).differences(*self.names)
         standing, more, p = within(values, self.margin, self.test, self.alpha)
         comparison = Comparison(*self.names, tuple(values), p, p, standing)
-        return Finding(standing, more, p, f"{_list(self.names)} within {self.margin:g} of each other", (comparison,))
+        claim = f"{_list(self.names)} within {self.margin:g} of each other{self._told}"
+        return Finding(standing, more, p, claim, (comparison,))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Claims on scores that are made up so that it is known what should come out."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from experiments.ablation.decision import AllOf, Better, Decision, Equivalent, Ordering
 from experiments.ablation.finding import Finding, Standing
-from experiments.ablation.metric import Lower
+from experiments.ablation.metric import Lower, Metric
 from experiments.ablation.scores import Scores
 from experiments.ablation.significance import StudentT
 
@@ -131,3 +133,16 @@ def test_whatever_the_scores_a_claim_holds_fails_or_needs_seeds(
 def test_claims_that_cannot_be(make: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.parametrize(
+    "kind, said",
+    [
+        (lambda metric: Better(names=("a",), than=("b",), worth=0.5, metric=metric), "a better than b by 0.5 or more"),
+        (lambda metric: Ordering(names=("a", "b"), metric=metric), "a before b"),
+        (lambda metric: Equivalent(names=("a", "b"), margin=0.5, metric=metric), "a and b within 0.5 of each other"),
+    ],
+)
+def test_a_metric_of_its_own_is_named(kind: Callable[[Metric | None], Decision], said: str) -> None:
+    assert found(kind(None), scores(a=1.0, b=2.0)).claim == said
+    assert found(kind(Lower("eval/bits")), scores(a=1.0, b=2.0)).claim == f"{said} in eval/bits"

@@ -3,8 +3,10 @@
 import dataclasses
 from typing import TYPE_CHECKING
 
+from data.identity import fingerprint
 from data.packing import Packing, Windows
 from data.prepared import DataSpec
+from data.spec import describe
 from data.targets import NextToken, Targets
 from train.schedule import Schedule
 from train.start import Begun, FromRun, Scratch, Site, Start
@@ -56,10 +58,23 @@ class Pretrained(Start):
         )  # fmt: skip
 
     def begin(self, site: Site) -> Begun:
-        """Step 0 with the weights after its last step."""
+        """Step 0 with the weights after its last step.
+
+        Raises ValueError if the data of the two stages have different tokenizers.
+        """
+        from train.corpus import prepare
         from train.loop import train
         from train.run_directory import RunDirectory
 
+        before = self.before(site.experiment)
         run = RunDirectory(site.run.path / "pretraining")
-        train(self.before(site.experiment), run, say=lambda line: site.say(f"pretraining: {line}"))
+        # Beside the experiment's own data, which runs may share.
+        run.data = site.run.data.parent / f"{site.run.data.name}-{fingerprint(describe(self.data))[:12]}"
+        there, here = prepare(before, run, site.say).tokenizer, site.prepared.tokenizer
+        if there.hash != here.hash:
+            raise ValueError(
+                f"start: the stage before has the tokenizer {there.type} {there.hash[:12]}..., and this one "
+                f"{here.type} {here.hash[:12]}...; take one that does not depend on the text, or TrainedOn(source)"
+            )
+        train(before, run, say=lambda line: site.say(f"pretraining: {line}"))
         return FromRun(str(run.path)).begin(site)

@@ -55,10 +55,10 @@ def pairs(source: Source, tokenizer: TokenizerSpec, sequence: int, target: int, 
 def small() -> Experiment:
     """Names of functions from their docstrings, after other steps on all of the documentation."""
     parent, tokenizer = small_decoder(), Bytes(special=sentinels(16))
-    first = Pretrained(dataclasses.replace(parent.data, tokenizer=tokenizer), 1000, WarmupCosine(3e-3, 40))
+    first = Pretrained(dataclasses.replace(parent.data, tokenizer=tokenizer), 800, WarmupCosine(3e-3, 40))
     return small_decoder({
-        "model.vocab": 257 + 16, "start": first, "batch.batch": 16, "steps": 300, "schedule": WarmupCosine(1e-3, 20),
-        "cadence": Cadence(log=50, evaluate=50, checkpoint=500, keep=1), **pairs(PythonNames(100), tokenizer, 128, 25),
+        "model.vocab": 257 + 16, "start": first, "steps": 250, "schedule": WarmupCosine(1e-3, 20),
+        "cadence": Cadence(log=50, evaluate=50, checkpoint=800, keep=1), **pairs(PythonNames(100), tokenizer, 128, 25),
     })  # fmt: skip
 
 
@@ -103,7 +103,7 @@ def study() -> Study:
         )),
         control=Better(names=("prefix LM: denoising",), than=("prefix LM: nothing",), worth=0.05),
         scales={
-            "cpu": Scale(small(), note="2 x 64 on bytes; names of functions from their docstrings, after 1,000 steps"),
+            "cpu": Scale(small(), note="2 x 64 on bytes; names of functions from their docstrings, after 800 steps"),
             "gpu": Scale(large(8, 512, 64, steps=4000, most=1000), note="4,000 steps before, and 1,000 on the task"),
             "paper": Scale(large(12, 768, 128, steps=2**19, most=2**18), topology="v5e:4x4"),
         },

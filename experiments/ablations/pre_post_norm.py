@@ -41,13 +41,14 @@ def study() -> Study:
     small = small_decoder({
         "model.layers": 6,
         "model.attention": Attention(heads=4, positions=Sinusoidal()),
+        "model.embedding.scale": 64**0.5,
         "batch.sequence": 64,
         "schedule": InverseSquareRoot(peak=1e-3, warmup=100),
         "cadence": Cadence(log=1, evaluate=100, checkpoint=200, keep=1),
         **PINNED,
     })  # fmt: skip
-    medium = {"model.attention": Attention(heads=6, positions=Sinusoidal()), "model.layers": 12, **PINNED}
-    medium |= {"schedule": InverseSquareRoot(peak=1e-3, warmup=500)}
+    medium = {"model.layers": 12, "schedule": InverseSquareRoot(peak=1e-3, warmup=500), **PINNED}
+    medium |= {"model.attention": Attention(heads=6, positions=Sinusoidal()), "model.embedding.scale": 384**0.5}
     tilt = Lower("gradient_norm/last_over_first", reading=First())
     pre, post = ("Pre-LN with warm-up", "Pre-LN"), ("Post-LN with warm-up", "Post-LN")
     return Study(

@@ -12,6 +12,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from data.targets import NextToken, PrefixLM
+from data.tokenizers import Characters
 from train.experiment import Cadence, Experiment
 from train.load import load_experiment
 from train.loop import train
@@ -63,6 +64,13 @@ def test_the_second_stage_begins_with_the_weights_of_the_first(tmp_path: Path, p
     train(staged, RunDirectory(again), say=said.append)
     assert "pretraining: resume: step 4 of 8" in said
     assert same(weights(run, 0), weights(again, 0)) and same(weights(run, 6), weights(again, 6))
+
+
+def test_two_stages_have_one_tokenizer(tmp_path: Path, plain: Experiment) -> None:
+    other = change(plain.data, tokenizer=Characters())
+    staged = change(plain, start=Pretrained(other, steps=2, schedule=Constant(1e-2)))
+    with pytest.raises(ValueError, match="the stage before has the tokenizer characters .*, and this one bytes"):
+        train(staged, RunDirectory(tmp_path / "run"), say=lambda line: None)
 
 
 def test_a_first_stage_that_cannot_be_is_refused(plain: Experiment) -> None:

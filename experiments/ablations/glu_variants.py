@@ -69,4 +69,6 @@ def study() -> Study:
             "gpu": Scale(medium_decoder(), tuning=Tuned(values("schedule.peak", 5e-4, 1e-3, 2e-3))),
             "paper": Scale(t5_base(), topology="v5e:4x4"),
         },
+        note="On a CPU four of the gated layers are ahead of ReLU and Swish by 0.05 to 0.07 and level with GELU; GLU, "
+        "whose sigmoid lets a half of everything through when training starts, is behind them all after 400 steps.",
     )

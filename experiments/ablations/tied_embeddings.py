@@ -1,5 +1,6 @@
 """One table for tokens that are read and for logits (Press and Wolf 2016)."""
 
+from data.packing import Sampled
 from data.tokenizers import SentencePiece
 from experiments.ablation.arm import Arm
 from experiments.ablation.decision import Better
@@ -38,9 +39,17 @@ def study() -> Study:
         control=Better(names=("tied",), than=("noise",), worth=0.05),
         scales={
             "cpu": Scale(
-                small_decoder({"model.vocab": 4096, "data.tokenizer": SentencePiece(4096), "batch.sequence": 64}),
-                tuning=Tuned(values("schedule.peak", 3e-3, 1e-2, 3e-2)),
-                note="2 x 64 on 4,096 pieces of words",
+                small_decoder(
+                    {
+                        "model.vocab": 4096,
+                        "data.tokenizer": SentencePiece(4096),
+                        "batch.sequence": 64,
+                        "batch.packing": Sampled(320),
+                        "cadence.evaluate": 50,
+                    }
+                ),
+                tuning=Tuned(values("schedule.peak", 3e-3, 1e-2)),
+                note="2 x 64 on 4,096 pieces of words; 20,480 of them, ten times over",
             ),
             "gpu": Scale(medium_decoder(), seeds=3, tuning=Tuned(values("schedule.peak", 5e-4, 1e-3, 2e-3))),
             "paper": Scale(

@@ -2,7 +2,6 @@
 
 import abc
 import dataclasses
-import itertools
 import math
 from collections.abc import Sequence
 from typing import ClassVar
@@ -43,15 +42,6 @@ class Best(Reading):
     def of(self, values: Sequence[float], sign: int) -> float:
         """The best of those that are finite."""
         return sign * min((sign * value for value in values if math.isfinite(value)), default=math.nan)
-
-
-@dataclasses.dataclass(frozen=True)
-class Jump(Reading):
-    """The largest change between two points that follow one another."""
-
-    def of(self, values: Sequence[float], sign: int) -> float:
-        """Whichever way it goes; 0 for a single point."""
-        return max((abs(after - before) for before, after in itertools.pairwise(values)), default=0.0)
 
 
 @dataclasses.dataclass(frozen=True)

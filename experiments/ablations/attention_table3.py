@@ -57,7 +57,6 @@ def study() -> Study:
         arms=(
             Arm("base", paper=number(4.92, "base")),
             Arm("1 head", attending(lambda heads: 1, lambda size: 0), number(5.29, "A, h = 1")),
-            Arm("4 times the heads", attending(lambda n: 4 * n, lambda size: size // 4), number(5.01, "A, h = 32")),
             Arm("heads of a quarter", attending(lambda n: n, lambda size: size // 4), number(5.16, "B, d_k = 16")),
             Arm("no dropout", everywhere("dropout", lambda parent: 0.0), number(5.77, "D, 0.0")),
             Arm("learned positions", everywhere("attention.positions", learned), number(4.92, "E")),

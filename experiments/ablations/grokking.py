@@ -32,7 +32,7 @@ def study() -> Study:
             year=2022,
             identifier="arXiv:2201.02177",
             table="Figures 1 and 2",
-            setting="two layers of 128, AdamW, binary operations modulo 97",
+            setting="decoders that learn tables of binary operations, with AdamW",
         ),
         hypothesis="A model that has learnt a part of a table by heart comes to know the rest the sooner, the more its "
         "weights decay, and the more of the table it has.",

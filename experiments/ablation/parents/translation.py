@@ -58,9 +58,9 @@ def small_translator(changes: Mapping[str, Any] = NOTHING) -> Experiment:
             batch=Batches(sequence=40, batch=32, packing=Padded(), targets=Pairs(target=39), evaluation=100),
             optimizer=ADAM,
             schedule=InverseSquareRoot(peak=2e-3, warmup=100),
-            steps=600,
+            steps=500,
             safety=AS_IT_COMES,
-            cadence=Cadence(log=20, evaluate=100, checkpoint=600, keep=1),
+            cadence=Cadence(log=20, evaluate=100, checkpoint=500, keep=1),
         ),
         changes,
     )

@@ -47,4 +47,5 @@ def study() -> Study:
             "gpu": Scale(repeats(often | {"steps": 10_000, "batch.batch": 128})),
             "paper": Scale(medium_decoder(text), topology="v5e:4x4", note="C4, 10 billion tokens; two layers and MLPs"),
         },
+        note="The paper's change is abrupt; on a CPU two layers part from one gradually, and gain until the run ends.",
     )  # fmt: skip

@@ -89,4 +89,7 @@ def study() -> Study:
                 note="a hundredth of C4, all of which Substrings holds in memory, with passages planted in it",
             ),
         },
+        note="At a CPU's scale models without duplicates are 0.2 to 0.36 nats better at other text, beyond the margin: "
+        "half of what Original reads are two passages. No worse, as in the paper, they are; equal they are not. With "
+        "8 passages 60 times each, in a first try of one seed, Original recited nothing.",
     )

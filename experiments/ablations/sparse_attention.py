@@ -16,7 +16,6 @@ from experiments.ablation.study import Study
 from model.attention import Attention
 from model.feedforward import MLP
 from model.masks import Causal, Fixed, Full, Global, Mask, RandomBlocks, SlidingWindow, Strided
-from model.positions import Alibi
 
 
 def sparse(name: str, mask: Callable[[int], Mask], bits: float | None = None) -> Arm:
@@ -62,8 +61,8 @@ def study() -> Study:
         control=Better(names=("dense",), than=("blind",), worth=0.1),
         scales={
             "cpu": Scale(
-                small_decoder({"model.attention.positions": Alibi(), "batch.batch": 4, "schedule.peak": 1e-2}),
-                note="2 x 64 on bytes, rows of 128, stride 16; ALiBi, with which attention is learnt soonest",
+                small_decoder({"batch.batch": 4, "schedule.peak": 1e-2}),
+                note="2 x 64 on bytes, rows of 128, stride 16",
             ),
             "gpu": Scale(medium_decoder({"batch.sequence": 1024, "batch.batch": 32}), seeds=3, note="stride 32"),
             "paper": Scale(

@@ -26,7 +26,7 @@ Outcome = tuple[Trial, Result | Failure]
 class Workers(Executor):
     """Several processes make runs side by side; each takes up to `most` at a time as one program where they can be.
 
-    A group of which nothing comes is made run by run, so that no run is lost for another's failure.
+    A group of which nothing comes is made arm by arm, then run by run, so that no run is lost for another's failure.
 
     Args:
       most: runs that are trained as one program, at most; 1: each by itself.
@@ -78,12 +78,14 @@ class Workers(Executor):
                     continue
                 folders = [store.enter(trial) for trial in group]
                 answer = worker.asked(folders, store)
+                left = []
                 for trial, folder in zip(group, folders, strict=True):
                     if (result := read(folder / "result.json")) is not None:
                         found.put((trial, result))
                     else:
-                        self._apart(answer)
-                        waiting.put([trial])
+                        left.append(trial)
+                for smaller in self._apart(left, answer):
+                    waiting.put(smaller)
         except BaseException as error:  # noqa: BLE001 - whoever waits for the outcome is told
             found.put(error)
 
@@ -101,12 +103,17 @@ class Workers(Executor):
         assert isinstance(answer, exits.Exit)
         return Failure(trial.address, f"its process {answer.name}: {answer.meaning} (see {folder / 'log.txt'})")
 
-    def _apart(self, answer: str | exits.Exit) -> None:
-        """Says, once for each reason, why runs are not made as one program."""
+    def _apart(self, left: Sequence[Trial], answer: str | exits.Exit) -> list[list[Trial]]:
+        """What to make of trials that did not become one program: one for each arm, or a run each, which is said."""
+        arms = list(dict.fromkeys(trial.arm for trial in left))
+        if len(arms) > 1:
+            # It may be that only arms differ in a number that decides on shapes.
+            return [[trial for trial in left if trial.arm == arm] for arm in arms]
         why = answer if isinstance(answer, str) else f"its process {answer.name}"
-        if why not in self._told and not self._ending:
+        if left and why not in self._told and not self._ending:
             self._told.add(why)
             self._say(f"run by run, not as one program: {why.removeprefix(f'{NotTogether.__name__}: ')}")
+        return [[trial] for trial in left]
 
 
 def grouped(trials: Sequence[Trial], most: int) -> list[list[Trial]]:

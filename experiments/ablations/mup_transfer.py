@@ -8,7 +8,7 @@ from experiments.ablation.decision import Better, Equivalent
 from experiments.ablation.optimum import OfSetting, Optimum
 from experiments.ablation.paper import Paper
 from experiments.ablation.parents.decoders import medium_decoder, small_decoder
-from experiments.ablation.parents.gpts import wikitext_decoder
+from experiments.ablation.parents.gpts import wikitext2_decoder
 from experiments.ablation.scale import Scale
 from experiments.ablation.study import Study
 from experiments.ablation.sweep import values
@@ -72,7 +72,7 @@ def study() -> Study:
                          note="2 x 32 to 2 x 128 on bytes, 200 steps of 512"),
             "gpu": Scale(medium_decoder({**small, "model.embed": 128, "model.feedforward.hidden": 512, "steps": 1000}),
                          tuning=rates(-12, -5)),
-            "paper": Scale(wikitext_decoder(), tuning=rates(-14, -5), topology="v5e:2x4"),
+            "paper": Scale(wikitext2_decoder(), tuning=rates(-14, -5), topology="v5e:2x4"),
         },
         note="Each figure is the lowest point of a parabola through the losses at three rates; the standard "
         "parametrization is the arm that is known to be bad.",

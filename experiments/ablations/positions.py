@@ -5,7 +5,7 @@ from experiments.ablation.decision import AllOf, Better
 from experiments.ablation.metric import Lower
 from experiments.ablation.paper import Paper, PaperNumber
 from experiments.ablation.parents.decoders import medium_decoder, small_decoder
-from experiments.ablation.parents.wikitext import wikitext_decoder
+from experiments.ablation.parents.wikitext import wikitext103_decoder
 from experiments.ablation.scale import Scale
 from experiments.ablation.study import Study
 from model.positions import Alibi, NoPositions, Rope, Sinusoidal, T5Bias
@@ -52,7 +52,7 @@ def study() -> Study:
                 note="2 x 64 on bytes, rows of 64 and 384",
             ),
             "gpu": Scale(medium_decoder({**LONGER, "batch.evaluation": 16}), seeds=3),
-            "paper": Scale(wikitext_decoder({**LONGER, "batch.evaluation": 32}), seeds=1, topology="v5e:4x4"),
+            "paper": Scale(wikitext103_decoder({**LONGER, "batch.evaluation": 32}), seeds=1, topology="v5e:4x4"),
         },
         note="Kazemnejad 2023 (arXiv:2305.19466) finds no encoding at all to be best on tasks that have a length; "
         "here the arm 'none' is judged by plain text alone.",

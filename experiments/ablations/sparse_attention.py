@@ -10,7 +10,7 @@ from experiments.ablation.decision import AllOf, Better, Equivalent
 from experiments.ablation.metric import Lower
 from experiments.ablation.paper import Paper, PaperNumber
 from experiments.ablation.parents.decoders import medium_decoder, small_decoder
-from experiments.ablation.parents.wikitext import wikitext_decoder
+from experiments.ablation.parents.wikitext import wikitext103_decoder
 from experiments.ablation.scale import Scale
 from experiments.ablation.study import Study
 from model.attention import Attention
@@ -66,7 +66,7 @@ def study() -> Study:
             ),
             "gpu": Scale(medium_decoder({"batch.sequence": 1024, "batch.batch": 32}), seeds=3, note="stride 32"),
             "paper": Scale(
-                wikitext_decoder(
+                wikitext103_decoder(
                     {
                         "model.layers": 30,
                         "model.embed": 512,

@@ -7,7 +7,7 @@ from experiments.ablation.decision import Better
 from experiments.ablation.metric import Best, Lower
 from experiments.ablation.paper import Paper
 from experiments.ablation.parents.decoders import medium_decoder, small_decoder
-from experiments.ablation.parents.wikitext import wikitext_decoder
+from experiments.ablation.parents.wikitext import wikitext103_decoder
 from experiments.ablation.scale import Scale
 from experiments.ablation.study import Study
 from experiments.ablation.sweep import values
@@ -53,7 +53,7 @@ def study() -> Study:
             ),
             "gpu": Scale(medium_decoder(), seeds=3, tuning=Tuned(values("schedule.peak", 5e-4, 1e-3, 2e-3))),
             "paper": Scale(
-                wikitext_decoder(), seeds=1, topology="v5e:4x4", note="a transformer on WikiText-103 instead"
+                wikitext103_decoder(), seeds=1, topology="v5e:4x4", note="a transformer on WikiText-103 instead"
             ),
         },
     )

@@ -115,7 +115,7 @@ def gpt2_small_c4(changes: Mapping[str, Any] = NOTHING) -> Experiment:
     )
 
 
-def wikitext_decoder(changes: Mapping[str, Any] = NOTHING) -> Experiment:
+def wikitext2_decoder(changes: Mapping[str, Any] = NOTHING) -> Experiment:
     """A decoder of two blocks on WikiText-2, 256 wide, which Yang 2022 (figure 1) make up to 32 times wider."""
     return changed(
         Experiment(

@@ -19,7 +19,7 @@ from train.optimizers import AdamW
 from train.schedule import WarmupCosine
 
 
-def wikitext_decoder(changes: Mapping[str, Any] = NOTHING) -> Experiment:
+def wikitext103_decoder(changes: Mapping[str, Any] = NOTHING) -> Experiment:
     """For `paper`, after Press 2021: 16 blocks of 1024, rows of 512; with pieces of words for its adaptive softmax."""
     return changed(
         Experiment(

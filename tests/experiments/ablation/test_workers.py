@@ -1,9 +1,12 @@
 """Runs that are trained as one program, by several processes, leave the results that they leave one by one."""
 
 import dataclasses
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from etils import epath
 
 from experiments.ablation.executor import Worker
 from experiments.ablation.plan import Plan
@@ -49,6 +52,29 @@ def test_what_is_wrong_with_a_worker_reaches_the_runner(
     monkeypatch.setattr(Worker, "asked", full)
     with Workers(8, 2) as executor, pytest.raises(OSError, match="^no space left"):
         list(executor.run(plan.due({}), Store(tmp_path)))
+
+
+def test_arms_of_other_shapes_are_told_apart(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole numbers of a model look like numbers, and are shapes; seeds of one arm are one program all the same."""
+    arms = (plan.arms[0], dataclasses.replace(plan.arms[1], changes={"model.layers": 2}))
+    trials = Plan(plan.study, dataclasses.replace(plan.scale, seeds=3), arms).due({})
+    asked: list[int] = []
+
+    def answered(self: Worker, folders: Sequence[epath.Path], store: Store) -> str:
+        orders = [json.loads((folder / "order.json").read_text()) for folder in folders]
+        asked.append(len(orders))
+        if len({order["config"]["model"]["layers"] for order in orders}) > 1:
+            return "NotTogether: seed, model.layers cannot all differ within one program"
+        for folder, order in zip(folders, orders, strict=True):
+            Result(order["address"], {}, 1, 1, 1, 1.0, {}, {}).write(folder / "result.json")
+        return ""
+
+    monkeypatch.setattr(Worker, "asked", answered)
+    said: list[str] = []
+    with Workers(8, say=said.append) as executor:
+        found = dict(executor.run(trials, Store(tmp_path)))
+    assert len(found) == 6 and all(isinstance(each, Result) for each in found.values())
+    assert asked == [6, 3, 3] and said == []
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from model.feedforward import MLP
 from train.state import Blueprint
 
 # Those that a suite of half an hour has the time for.
-QUICKLY = ("glu_variants",)
+QUICKLY = ("grokking",)
 LATER = pytest.mark.skipif("ESPALIER_LONG" not in os.environ, reason="takes minutes; ESPALIER_LONG=1 runs it")
 
 

@@ -56,54 +56,109 @@ class Decision(abc.ABC):
 
 
 @dataclasses.dataclass(frozen=True)
-class Better(Decision):
-    """Each of some arms is better than each of some others.
+class Pairwise(Decision):
+    """Each of some arms against each of some others, by how far it is ahead.
 
-    It holds if every pair is significant: a claim on all pairs at once needs no correction (Berger 1982). It fails if
-    for one pair, after Holm, the difference is significantly below `worth`.
+    It holds if every pair is significantly above one bound: a claim on all pairs at once needs no correction (Berger
+    1982). It fails if one pair, after Holm, is significantly below another.
 
     Attributes:
-      names: the arms that are claimed to be better.
+      names: the arms that the claim is in favour of.
       than: the others.
-      worth: the smallest difference, in the metric's unit, that would count as the paper's effect.
     """
 
     names: tuple[str, ...]
     than: tuple[str, ...]
-    worth: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._check(worth=self.worth)
 
     @property
     def arms(self) -> tuple[str, ...]:
         """Both sides."""
         return (*self.names, *self.than)
 
+    @property
+    @abc.abstractmethod
+    def _bounds(self) -> tuple[float, float]:
+        """Above which a pair holds, and below which it fails."""
+
+    @property
+    @abc.abstractmethod
+    def _claim(self) -> str:
+        """In words."""
+
     def decide(self, ask: Ask) -> Finding:
         """Pair by pair."""
-        scores = ask(self.metric)
+        scores, (above, below) = ask(self.metric), self._bounds
         pairs = [(better, worse) for better in self.names for worse in self.than]
         found = [scores.differences(*pair) for pair in pairs]
-        for_it = [self.test.p(values) for values in found]
-        against = holm([self.test.p([-v for v in values], -self.worth) for values in found])
+        for_it = [self.test.p(values, above) for values in found]
+        against = holm([self.test.p([-v for v in values], -below) for values in found])
         standings = [_standing(yes, no, self.alpha) for yes, no in zip(for_it, against, strict=True)]
         comparisons = tuple(
             Comparison(*pair, tuple(values), p, adjusted, standing)
             for pair, values, p, adjusted, standing in zip(pairs, found, for_it, holm(for_it), standings, strict=True)
         )
         needed = [self._needed(v, len(pairs)) for v, s in zip(found, standings, strict=True) if s is Standing.OPEN]
-        claim = f"{_list(self.names)} better than {_list(self.than)}"
-        claim += f" by {self.worth:g} or more" if self.worth else ""
-        claim += self._told
+        claim = self._claim + self._told
         return Finding(_joined(standings), max(needed, default=0), max(for_it), claim, comparisons)
 
     def _needed(self, values: Sequence[float], pairs: int) -> int:
         """Seeds that would decide a pair the one way or the other, as it looks now, besides those that there are."""
-        holds = power.for_difference(values, self.test, self.alpha)
+        above, below = self._bounds
+        holds = power.for_difference(values, self.test, self.alpha, above)
         # One pair fails the claim, so that it must be the clearer, the more there are.
-        fails = power.for_difference([-v for v in values], self.test, self.alpha / pairs, -self.worth)
+        fails = power.for_difference([-v for v in values], self.test, self.alpha / pairs, -below)
         return max(min(holds, fails) - len(values), 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Better(Pairwise):
+    """Each of some arms is better than each of some others.
+
+    A pair fails it that is significantly less ahead than the effect is worth.
+
+    Attributes:
+      worth: the smallest difference, in the metric's unit, that would count as the paper's effect.
+    """
+
+    worth: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._check(worth=self.worth)
+
+    @property
+    def _bounds(self) -> tuple[float, float]:
+        return 0.0, self.worth
+
+    @property
+    def _claim(self) -> str:
+        return f"{_list(self.names)} better than {_list(self.than)}" + (
+            f" by {self.worth:g} or more" if self.worth else ""
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class NoWorse(Pairwise):
+    """Each of some arms is worse than each of some others by less than a margin, if it is worse at all (Blackwelder
+    1982).
+
+    Attributes:
+      margin: in the metric's unit; declared before anything runs.
+    """
+
+    margin: float
+
+    def __post_init__(self) -> None:
+        self._check(margin=self.margin)
+        if self.margin <= 0:
+            raise ValueError(f"NoWorse.margin is {self.margin}; it is above 0")
+
+    @property
+    def _bounds(self) -> tuple[float, float]:
+        return -self.margin, -self.margin
+
+    @property
+    def _claim(self) -> str:
+        return f"{_list(self.names)} no worse than {_list(self.than)} by {self.margin:g}"
 
 
 @dataclasses.dataclass(frozen=True)

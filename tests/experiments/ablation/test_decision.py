@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.ablation.decision import AllOf, Better, Decision, Equivalent, Ordering
+from experiments.ablation.decision import AllOf, Better, Decision, Equivalent, NoWorse, Ordering
 from experiments.ablation.finding import Finding, Standing
 from experiments.ablation.metric import Lower, Metric
 from experiments.ablation.scores import Scores
@@ -37,6 +37,22 @@ def test_better_in_five_seeds(means: dict[str, float], worth: float, standing: S
     result = found(Better(names=("a",), than=("b",), worth=worth), scores(noise=1e-3, **means))
     assert result.standing is standing
     assert result.comparisons[0].mean == pytest.approx(means["b"] - means["a"], abs=1e-2)
+
+
+@pytest.mark.parametrize(
+    "other, noise, standing",
+    [
+        (0.5, 1e-3, Standing.HOLDS),
+        (1.0, 1e-3, Standing.HOLDS),
+        # Worse, and within the margin; then beyond it; then too noisy to tell.
+        (1.08, 1e-3, Standing.HOLDS),
+        (1.2, 1e-3, Standing.FAILS),
+        (1.05, 0.5, Standing.OPEN),
+    ],
+)
+def test_no_worse_is_one_sided(other: float, noise: float, standing: Standing) -> None:
+    result = found(NoWorse(names=("a",), than=("b",), margin=0.1), scores(noise=noise, a=other, b=1.0))
+    assert result.standing is standing and result.claim == "a no worse than b by 0.1"
 
 
 def test_four_seeds_cannot_tell_by_signs_and_five_are_asked_for() -> None:
@@ -111,12 +127,17 @@ def test_whatever_the_scores_a_claim_holds_fails_or_needs_seeds(
         Better(names=("a",), than=("b",), worth=worth),
         Ordering(names=("a", "b"), worth=worth),
         Equivalent(names=("a", "b"), margin=margin),
+        NoWorse(names=("a",), than=("b",), margin=margin),
     ):
         result = found(claim, of)
         assert (result.more >= 1) == (result.standing is Standing.OPEN) and 0 <= result.p <= 1
     # What is better cannot be worse.
     both = [found(Better(names=n, than=t), of).standing for n, t in ((("a",), ("b",)), (("b",), ("a",)))]
     assert both.count(Standing.HOLDS) < 2
+    # Equal within a margin is no worse than each other, and the other way round.
+    equal = found(Equivalent(names=("a", "b"), margin=margin), of).standing is Standing.HOLDS
+    ways = [NoWorse(names=(n,), than=(t,), margin=margin) for n, t in (("a", "b"), ("b", "a"))]
+    assert equal == all(found(way, of).standing is Standing.HOLDS for way in ways)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +148,7 @@ def test_whatever_the_scores_a_claim_holds_fails_or_needs_seeds(
         (lambda: Better(names=("a",), than=("b",), alpha=0.7), "alpha is 0.7"),
         (lambda: Ordering(names=("a",)), "two arms or more"),
         (lambda: Equivalent(names=("a", "b"), margin=0), "within more than 0"),
+        (lambda: NoWorse(names=("a",), than=("b",), margin=0), "margin is 0; it is above 0"),
         (lambda: AllOf(claims=()), "needs one or more"),
     ],
 )

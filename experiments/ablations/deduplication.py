@@ -90,7 +90,7 @@ def study() -> Study:
             ),
         },
         note="At a CPU's scale models without duplicates are even better at other text, by 0.2 to 0.36 nats: half of "
-        "what Original reads are two passages. When these runs were made the second claim was that they are equal within "
-        "the margin on both sides; it was put right as the paper has it, one-sided, when they had been seen. With 8 "
+        "what Original reads are two passages. When these runs were made the second claim was that they are equal, "
+        "within the margin on both sides; it was made one-sided, as the paper has it, when they had been seen. With 8 "
         "passages 60 times each, in a first try of one seed, Original recited nothing.",
     )

@@ -105,15 +105,16 @@ class Workers(Executor):
 
     def _apart(self, left: Sequence[Trial], answer: str | exits.Exit) -> list[list[Trial]]:
         """What to make of trials that did not become one program: one for each arm, or a run each, which is said."""
+        # It may be that only arms differ in a number that decides on shapes.
         arms = list(dict.fromkeys(trial.arm for trial in left))
-        if len(arms) > 1:
-            # It may be that only arms differ in a number that decides on shapes.
-            return [[trial for trial in left if trial.arm == arm] for arm in arms]
+        smaller = [[trial for trial in left if trial.arm == arm] for arm in arms]
+        if len(arms) < 2:
+            smaller = [[trial] for trial in left]
         why = answer if isinstance(answer, str) else f"its process {answer.name}"
-        if left and why not in self._told and not self._ending:
+        if left and all(len(group) == 1 for group in smaller) and why not in self._told and not self._ending:
             self._told.add(why)
             self._say(f"run by run, not as one program: {why.removeprefix(f'{NotTogether.__name__}: ')}")
-        return [[trial] for trial in left]
+        return smaller
 
 
 def grouped(trials: Sequence[Trial], most: int) -> list[list[Trial]]:

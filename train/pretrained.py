@@ -50,7 +50,7 @@ class Pretrained(Start):
         """The stage before an experiment."""
         batch = dataclasses.replace(
             experiment.batch, sequence=self.sequence or experiment.batch.sequence, packing=self.packing,
-            targets=self.targets, groups=None,
+            targets=self.targets, longer=(), groups=None,
         )  # fmt: skip
         return dataclasses.replace(
             experiment, data=self.data, batch=batch, steps=self.steps, schedule=self.schedule, hooks=(),

@@ -73,8 +73,7 @@ class LayerNorms(GroupNorms):
 class GradientTilt(Probe):
     """How the gradient of the last block compares with that of the first: `gradient_norm/last_over_first`.
 
-    At the start it is far above 1 where norms lie on the stream, and not where they lie beside it (Xiong 2020,
-    figure 3).
+    At the start it is higher where norms lie on the stream than where they lie beside it (Xiong 2020, figure 3).
     """
 
     def measured(self, seen: Seen) -> dict[str, Float[Array, ""]]:

@@ -229,6 +229,9 @@ def _report(error: BaseException) -> int:
         return exits.USAGE.status
     hint = "" if shown else " (--traceback shows where)"
     print(f"error: {_sentence(error)}{hint}", file=sys.stderr)
+    if not shown:
+        # Of writes made side by side the first to fail is told above; asyncio would log each other one after it.
+        python_logging.getLogger("asyncio").setLevel(python_logging.CRITICAL)
     return exits.FAILED.status
 
 

@@ -16,6 +16,8 @@ VERB = '''
 
 Slowly.
 """
+import asyncio
+
 from absl import flags
 from data import console
 
@@ -43,6 +45,11 @@ def main(argv):
     if how == "full":
         with console.naming("/dev/full"), open("/dev/full", "w") as file:
             file.write("x" * 100_000)
+    if how == "side by side":
+        global other
+        other = asyncio.new_event_loop().create_future()
+        other.set_exception(ValueError("line 4 is empty"))
+        raise ValueError("line 3 is empty")
     if how == "exit":
         raise SystemExit(7)
     if how == "status":
@@ -110,6 +117,7 @@ def test_a_mistake_gets_one_line_and_status_2(verb: Path, arguments: list[str], 
         ("assert", "AssertionError without a message"),
         ("absent", "/nowhere/x.json: no such file or directory"),
         ("pipe", "broken pipe"),
+        ("side by side", "line 3 is empty"),
     ],
 )
 def test_a_failure_gets_one_line_and_status_1(verb: Path, how: str, line: str) -> None:

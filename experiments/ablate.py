@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
         return
     changes = [*given.set, *([f"data.source=TextFiles('{given.text}')"] if given.text else [])]
     with usage(f"study '{given.study}', scale '{given.scale}'"):
-        plan = Plan(study, study.at(given.scale, changes, given.seeds), study.chosen(given.arms))
+        plan = Plan(study, study.at(given.scale, changes, given.seeds, given.first_seed), study.chosen(given.arms))
         plan.check()
     store = Store(given.out, given.any_code)
     if given.dry_run:
@@ -93,6 +93,7 @@ if __name__ == "__main__":
     )
     flags.DEFINE_list("arms", [], "only these arms, by name; by default all")
     flags.DEFINE_integer("seeds", None, "how many seeds judge; by default as many as the study has")
+    flags.DEFINE_integer("first_seed", None, "of those that judge, which count up from it; by default the study's")
     flags.DEFINE_multi_string("set", [], "change one field of the parent, steps=100; may be repeated")
     flags.DEFINE_string("text", "", "learn from these files (a path or a pattern) instead of the study's own text")
     flags.DEFINE_multi_string("import", [], "Python file with types of your own, to use in --set")

@@ -62,7 +62,8 @@ class Plan:
     @property
     def seeds(self) -> range:
         """Those that judge."""
-        return range(self.scale.seeds)
+        first = self.scale.first_seed
+        return range(first, first + self.scale.seeds)
 
     def check(self) -> None:
         """Builds every experiment that may be asked for.

@@ -58,8 +58,10 @@ class Study:
         if not self.hypothesis.strip():
             raise ValueError("hypothesis is empty; say in one sentence what is claimed")
 
-    def at(self, scale: str, changes: Sequence[str] = (), seeds: int | None = None) -> Scale:
-        """A scale by name, with changes `key=value` of its parent, and another number of seeds.
+    def at(
+        self, scale: str, changes: Sequence[str] = (), seeds: int | None = None, first_seed: int | None = None
+    ) -> Scale:
+        """A scale by name, with changes `key=value` of its parent, and another number of seeds, or others.
 
         Raises ValueError for an unknown scale or key, or a parent that cannot be.
         """
@@ -67,7 +69,9 @@ class Study:
             raise ValueError(f"there is no scale '{scale}'{nearest(scale, NAMES)}; there are {', '.join(NAMES)}")
         found = self.scales[scale]
         parent = override(found.parent, list(changes)) if changes else found.parent
-        return dataclasses.replace(found, parent=parent, seeds=found.seeds if seeds is None else seeds)
+        numbers = {"seeds": seeds, "first_seed": first_seed}
+        given = {name: value for name, value in numbers.items() if value is not None}
+        return dataclasses.replace(found, parent=parent, **given)
 
     def chosen(self, names: Sequence[str]) -> tuple[Arm, ...]:
         """The arms of these names; all for none. Raises ValueError for an unknown one."""

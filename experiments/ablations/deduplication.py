@@ -81,6 +81,7 @@ def study() -> Study:
             "cpu": Scale(
                 small_decoder({**small, **planted(PythonDocs(), 0.2, passages=2, copies=240)}),
                 note="2 x 64 on bytes; 2 passages of 1,000 bytes stand 240 times each among a fifth of the corpus",
+                first_seed=100,
             ),
             "gpu": Scale(medium_decoder(planted(wiki, 0.8, passages=64, copies=500))),
             "paper": Scale(
@@ -90,7 +91,6 @@ def study() -> Study:
             ),
         },
         note="At a CPU's scale models without duplicates are even better at other text, by 0.2 to 0.36 nats: half of "
-        "what Original reads are two passages. When these runs were made the second claim was that they are equal, "
-        "within the margin on both sides; it was made one-sided, as the paper has it, when they had been seen. With 8 "
-        "passages 60 times each, in a first try of one seed, Original recited nothing.",
+        "what Original reads are two passages. With 8 passages 60 times each, in a first try of one seed, Original "
+        "recited nothing.",
     )

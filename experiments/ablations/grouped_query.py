@@ -77,6 +77,7 @@ def study() -> Study:
                         "model.embed": 1024,
                         "model.attention": Attention(heads=16),
                         "model.feedforward": GatedMLP(2816, "gelu"),
+                        "batch.accumulate": 2,
                         **measured(context=8192, rows=32),
                     }
                 ),

@@ -43,7 +43,9 @@ def study() -> Study:
         claim=Better(names=("2 layers",), than=("1 layer",), worth=0.2),
         control=Better(names=("2 layers",), than=("2 layers that see 4 back",), worth=0.5),
         scales={
-            "cpu": Scale(repeats(), note="Random letters with a period that each row draws anew, of 8 to 24"),
+            "cpu": Scale(
+                repeats(), note="Random letters with a period that each row draws anew, of 8 to 24", first_seed=100
+            ),
             "gpu": Scale(repeats(often | {"steps": 10_000, "batch.batch": 128})),
             "paper": Scale(medium_decoder(text), topology="v5e:4x4", note="C4, 10 billion tokens; two layers and MLPs"),
         },

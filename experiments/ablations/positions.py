@@ -50,6 +50,7 @@ def study() -> Study:
             "cpu": Scale(
                 small_decoder({**LONGER, "batch.sequence": 64, "batch.evaluation": 16, "schedule.peak": 1e-2}),
                 note="2 x 64 on bytes, rows of 64 and 384",
+                first_seed=100,
             ),
             "gpu": Scale(medium_decoder({**LONGER, "batch.evaluation": 16}), seeds=3),
             "paper": Scale(wikitext103_decoder({**LONGER, "batch.evaluation": 32}), seeds=1, topology="v5e:4x4"),

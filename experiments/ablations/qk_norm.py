@@ -54,6 +54,7 @@ def study() -> Study:
                 small_decoder({"batch.sequence": 64, "steps": 200}),
                 tuning=Everywhere(values("schedule.peak", 1e-2, 5e-2, 0.25)),
                 note="2 x 64 on bytes, 200 steps of rows of 64",
+                first_seed=100,
             ),
             "gpu": Scale(medium_decoder(), tuning=Everywhere(values("schedule.peak", 1e-3, 1e-2, 1e-1)), seeds=3),
             "paper": Scale(

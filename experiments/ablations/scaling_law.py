@@ -72,6 +72,7 @@ def study() -> Study:
                     small, 4e10, (8, 16, 24, 32, 48, 64), (16, 24, 32, 48, 64, 96), (24, 32, 48, 64, 96, 128)
                 ),
                 note="two blocks of 8 to 128 on bytes; the corpus is read at most 1.8 times",
+                first_seed=100,
             ),
             "gpu": Scale(
                 medium,

@@ -57,6 +57,7 @@ def study() -> Study:
                 small_decoder({"batch.sequence": 64, "steps": 600, "schedule.warmup": 10}),
                 tuning=Tuned(values("schedule.peak", 6e-3, 1.5e-2)),
                 note="2 x 64",
+                first_seed=100,
             ),
             "gpu": Scale(medium_decoder({**BYTES, "steps": 4000}), seeds=3),
             "paper": Scale(c4_decoder(BYTES), seeds=1, topology="v5e:4x4", note="1.9e7 weights outside of it"),

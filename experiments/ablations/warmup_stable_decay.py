@@ -61,7 +61,8 @@ def study() -> Study:
             "cpu": Scale(
                 small_decoder({"steps": 800}),
                 seeds=6,
-                tuning=Tuned(values("schedule.peak", 5e-3, 1e-2, 2e-2)),
+                first_seed=100,
+                tuning=Tuned(values("schedule.peak", 1.25e-3, 2.5e-3, 5e-3, 1e-2)),
                 note="2 x 64 on bytes, 800 steps",
             ),
             "gpu": Scale(medium_decoder(), tuning=Tuned(values("schedule.peak", 5e-4, 1e-3, 2e-3))),

@@ -46,6 +46,14 @@ def test_a_second_call_makes_nothing(study: Study, tmp_path: Path, executor: typ
     assert len(more.ran) == 6
 
 
+def test_seeds_count_from_the_first(study: Study, tmp_path: Path, executor: type[Executor], honest: Loss) -> None:
+    run(plan_of(study), Store(tmp_path), executor(honest), lambda line: None)
+    made = executor(honest)
+    ran = run(plan_of(study, first_seed=3), Store(tmp_path), made, lambda line: None)
+    assert {seed for cells in ran.plan.cells(ran.done).values() for seed in cells} == {3, 4, 5, 6, 7}
+    assert len(made.ran) == 9 and judge(study, ran.plan.cells(ran.done)).verdict == Reproduced()
+
+
 def test_a_runner_that_is_stopped_goes_on(study: Study, tmp_path: Path, executor: type[Executor], honest: Loss) -> None:
     def stopping(trial: Trial) -> float:
         if trial.request.seed == 2:

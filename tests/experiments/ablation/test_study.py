@@ -37,6 +37,9 @@ def test_scales_are_changed_on_the_command_line(study: Study) -> None:
         study.at("cpu", ["stepz=9"])
     with pytest.raises(ValueError, match="Scale.seeds is 0"):
         study.at("cpu", seeds=0)
+    with pytest.raises(ValueError, match="Scale.first_seed is -1"):
+        study.at("cpu", first_seed=-1)
+    assert study.at("cpu", first_seed=7).first_seed == 7 and scale.first_seed == 0
 
 
 def test_arms_are_chosen_by_name(study: Study) -> None:

@@ -19,10 +19,12 @@ class Scores:
     Attributes:
       costs: by arm and seed.
       sign: what they are multiplied by to be the metric's figures again.
+      runs: by arm and seed, each run that has a figure by itself, with it.
     """
 
     costs: Mapping[str, Mapping[int, float]]
     sign: int = 1
+    runs: Mapping[str, Mapping[int, Sequence[tuple[Result, float]]]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, cells: Cells, metric: Metric) -> "Scores":
@@ -31,7 +33,11 @@ class Scores:
             arm: {seed: metric.of(cell) for seed, cell in sorted(seeds.items()) if cell} for arm, seeds in cells.items()
         }
         costs = {arm: {s: metric.sign * v for s, v in of.items() if v is not None} for arm, of in found.items()}
-        return cls(costs, metric.sign)
+        runs = {
+            arm: {s: [(run, v) for run in cell if (v := metric.one(run)) is not None] for s, cell in seeds.items()}
+            for arm, seeds in cells.items()
+        }
+        return cls(costs, metric.sign, runs)
 
     def differences(self, better: str, worse: str) -> list[float]:
         """By how much `worse` costs more than `better`, for each seed that both have."""

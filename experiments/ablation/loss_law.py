@@ -54,13 +54,13 @@ class LossLaw:
 def fitted(weights: Sequence[float], tokens: Sequence[float], losses: Sequence[float]) -> LossLaw:
     """The law of these runs, by the Huber loss of its logarithm, with L-BFGS from several starts (equation 3).
 
-    Starts are the best by least squares of a grid of exponents. Residuals are summed and not averaged: the minimum is so flat that averages end the search far from it (Besiroglu
-    2024, arXiv:2404.10102, section 3).
+    Starts are the best by least squares of a grid of exponents. Residuals are summed and not averaged: the minimum is
+    so flat that averages end the search far from it (Besiroglu 2024, arXiv:2404.10102, section 3).
 
     Raises ValueError for fewer than six runs, one more than the law has parameters.
     """
     if len(losses) < _FEWEST:
-        raise ValueError(f"a law of the loss has 5 parameters, and there are {len(losses)} runs; give {_FEWEST} or more")
+        raise ValueError(f"a loss law has 5 parameters, but {len(losses)} runs are given; it takes {_FEWEST} or more")
     n, d, y = (np.log(np.asarray(each, np.float64)) for each in (weights, tokens, losses))
     # Centred, exponents and factors hardly depend on each other.
     n_middle, d_middle = n.mean(), d.mean()

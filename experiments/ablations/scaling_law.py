@@ -1,10 +1,11 @@
-"""How large a model should be for a budget of compute (Hoffmann 2022), by curves of equal FLOPs."""
+"""How large a model should be for a budget of compute (Hoffmann 2022), by curves of equal FLOPs and by a law."""
 
 import math
 
 from experiments.ablation.arm import Arm
 from experiments.ablation.by_arm import ByArm
-from experiments.ablation.decision import Ordering
+from experiments.ablation.decision import AllOf, Ordering
+from experiments.ablation.frontier import Frontier
 from experiments.ablation.isoflop import isoflop
 from experiments.ablation.metric import Lower
 from experiments.ablation.optimum import OfWeights, Optimum
@@ -21,6 +22,9 @@ from train.experiment import Experiment
 
 # Each arm has so many times the FLOPs of the first.
 BUDGETS = {"1 x": 1, "4 x": 4, "16 x": 16}
+# Of the exponent; that of Kaplan et al. lies outside.
+RANGE = {"low": 0.4, "high": 0.65}
+LOSS = Lower("eval/loss")
 
 
 def budgets(parent: Experiment, flops: float, *widths: tuple[int, ...]) -> ByArm:
@@ -63,8 +67,11 @@ def study() -> Study:
         hypothesis="The number of weights that is best for a budget of FLOPs grows about as its square root.",
         arms=tuple(Arm(name) for name in BUDGETS),
         metric=Optimum(key="eval/loss", unit="log10 of the best size", axis=OfWeights(), points=5, base=10),
-        claim=Slope(names=tuple(BUDGETS), at=tuple(map(math.log10, BUDGETS.values())), low=0.4, high=0.65),
-        control=Ordering(names=tuple(BUDGETS)[::-1], metric=Lower("eval/loss"), worth=0.05),
+        claim=AllOf((
+            Slope(names=tuple(BUDGETS), at=tuple(map(math.log10, BUDGETS.values())), **RANGE),
+            Frontier(names=tuple(BUDGETS), metric=LOSS, **RANGE),
+        )),
+        control=Ordering(names=tuple(BUDGETS)[::-1], metric=LOSS, worth=0.05),
         scales={
             "cpu": Scale(
                 small,

@@ -44,5 +44,5 @@ def test_the_exponent_is_that_of_the_best_size(law: LossLaw) -> None:
 
 
 def test_too_few_runs() -> None:
-    with pytest.raises(ValueError, match="there are 5 runs; give 6 or more"):
+    with pytest.raises(ValueError, match="5 runs are given; it takes 6 or more"):
         fitted([1.0] * 5, [1.0] * 5, [1.0] * 5)

@@ -45,13 +45,20 @@ class Fit:
 
 
 def largest(study: Study) -> tuple[str, Experiment]:
-    """The arm of a study with the most weights at the paper's scale, the first of several, and its run."""
+    """The arm of a study with the most weights at the paper's scale, the first of several, and its run.
+
+    Where arms are tuned over sizes, the largest of them counts.
+    """
     from train.state import Blueprint
 
-    parent = study.scales["paper"].parent
-    made = {arm.name: arm.experiment(parent) for arm in study.arms}
-    name = max(made, key=lambda name: Blueprint(made[name].model).count())
-    return name, made[name]
+    scale = study.scales["paper"]
+    made = [(arm.name, arm.experiment(scale.parent)) for arm in study.arms]
+    made += [
+        (arm.name, arm.experiment(scale.parent, setting))
+        for arm in study.arms
+        for setting in scale.tuning.of(arm.name).settings()
+    ]
+    return max(made, key=lambda each: Blueprint(each[1].model).count())
 
 
 def config_of(experiment: Experiment) -> str:

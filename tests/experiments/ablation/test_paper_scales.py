@@ -10,6 +10,7 @@ import pytest
 from experiments.ablation.catalogue import load_study
 from experiments.ablation.paper_scales import FITS, config_of, fitted, largest, read, table, write
 from experiments.ablation.study import Study
+from experiments.ablation.tuning import Everywhere
 from model.feedforward import MLP
 from train.state import Blueprint
 
@@ -42,6 +43,9 @@ def test_the_largest_arm_is_compiled(study: Study) -> None:
     wider = dataclasses.replace(study.arms[1], changes={"model.feedforward": MLP(hidden=64)})
     name, experiment = largest(dataclasses.replace(study, arms=(study.arms[0], wider, study.arms[2])))
     assert name == "three" and experiment.model.feedforward.hidden == 64
+    sizes = Everywhere(({"model.feedforward.hidden": 96}, {"model.feedforward.hidden": 32}))
+    scales = {**study.scales, "paper": dataclasses.replace(study.scales["paper"], tuning=sizes)}
+    assert largest(dataclasses.replace(study, scales=scales))[1].model.feedforward.hidden == 96
     other = dataclasses.replace(experiment, steps=experiment.steps + 1)
     assert config_of(experiment) != config_of(other) and config_of(other) == config_of(dataclasses.replace(other))
 

@@ -69,9 +69,13 @@ def study() -> Study:
         )),
         control=Better(names=("base",), than=("no positions",), worth=0.05),
         scales={
-            "cpu": Scale(small_translator(), note="2 + 2 blocks of 64, 2,700 sentences of an invented language"),
+            "cpu": Scale(
+                small_translator(), note="2 + 2 blocks of 64, 600 sentences of an invented language", first_seed=100
+            ),
             "gpu": Scale(medium_translator()),
             "paper": Scale(transformer_base(), topology="v5e:4x4"),
         },
-        note="Where the paper makes keys smaller and leaves values, both are made smaller here.",
+        note="Where the paper makes keys smaller and leaves values, both are made smaller here. "
+        "Of 2,700 sentences in place of 600 a model without dropout learnt more (one seed, 500 steps): a small one that "
+        "sees a text six times does not learn it by heart.",
     )  # fmt: skip

@@ -61,7 +61,7 @@ def study() -> Study:
         control=Better(names=("dense",), than=("blind",), worth=0.1),
         scales={
             "cpu": Scale(
-                small_decoder({"batch.batch": 4, "schedule.peak": 1e-2}),
+                small_decoder({"schedule.peak": 5e-3, "steps": 1600}),
                 note="2 x 64 on bytes, rows of 128, stride 16",
                 first_seed=100,
             ),
@@ -87,5 +87,6 @@ def study() -> Study:
                 note="without dropout (0.40 in the paper), for which all pairs would be held; its batch is not told",
             ),
         },
-        note="The fractions of pairs show in the FLOPs of the arms.",
+        note="The fractions of pairs show in the FLOPs of the arms. After a sixth of the text (400 steps of 4 rows) all "
+        "pairs were worst, 3.52 bits, and strided best, 3.35: what is near is learnt first, and fewer pairs help to.",
     )

@@ -54,13 +54,13 @@ def small_translator(changes: Mapping[str, Any] = NOTHING) -> Experiment:
     return changed(
         Experiment(
             model=translator(2, 64, 4, 257, Precision(compute="float32"), dropout=0.1),
-            data=Recipe(InventedLanguage(3000), (), HashSplit(0.1), Bytes()),
+            data=Recipe(InventedLanguage(1000), (), HashSplit(0.4), Bytes()),
             batch=Batches(sequence=40, batch=32, packing=Padded(), targets=Pairs(target=39), evaluation=100),
             optimizer=ADAM,
             schedule=InverseSquareRoot(peak=2e-3, warmup=100),
-            steps=500,
+            steps=600,
             safety=AS_IT_COMES,
-            cadence=Cadence(log=20, evaluate=100, checkpoint=500, keep=1),
+            cadence=Cadence(log=20, evaluate=100, checkpoint=600, keep=1),
         ),
         changes,
     )

@@ -76,6 +76,6 @@ def study() -> Study:
             "paper": Scale(transformer_base(), topology="v5e:4x4"),
         },
         note="Where the paper makes keys smaller and leaves values, both are made smaller here. "
-        "Of 2,700 sentences in place of 600 a model without dropout learnt more (one seed, 500 steps): a small one that "
-        "sees a text six times does not learn it by heart.",
+        "Of 2,700 sentences in place of 600 a model without dropout learnt more (one seed, 500 steps): what is seen "
+        "six times is not learnt by heart.",
     )  # fmt: skip

@@ -77,12 +77,11 @@ def study() -> Study:
                         "model.embed": 1024,
                         "model.attention": Attention(heads=16),
                         "model.feedforward": GatedMLP(2816, "gelu"),
-                        "batch.accumulate": 2,
                         **measured(context=8192, rows=32),
                     }
                 ),
                 seeds=1,
-                topology="v5e:4x4",
+                topology="v5e:4x8",
                 note="a decoder of the size of T5.1.1 Large, from scratch, where the paper converts an encoder-decoder",
             ),
         },

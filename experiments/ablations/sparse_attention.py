@@ -87,6 +87,6 @@ def study() -> Study:
                 note="without dropout (0.40 in the paper), for which all pairs would be held; its batch is not told",
             ),
         },
-        note="The fractions of pairs show in the FLOPs of the arms. After a sixth of the text (400 steps of 4 rows) all "
-        "pairs were worst, 3.52 bits, and strided best, 3.35: what is near is learnt first, and fewer pairs help to.",
+        note="The fractions of pairs show in the FLOPs of the arms. After an eighth of the text (400 steps of 4 rows) "
+        "all pairs were worst, 3.52 bits, and strided best, 3.35: what is near is learnt first, and fewer pairs help.",
     )

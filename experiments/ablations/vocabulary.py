@@ -54,7 +54,7 @@ def study() -> Study:
         matched=(SameFlops(within=0.01, arms=("bytes", "1024", "4096", "16384")),),
         scales={
             "cpu": Scale(
-                small_decoder({"batch.sequence": 64, "steps": 600, "schedule.warmup": 10}),
+                small_decoder({"batch.sequence": 64, "steps": 2400, "schedule.warmup": 10}),
                 tuning=Tuned(values("schedule.peak", 6e-3, 1.5e-2)),
                 note="2 x 64",
                 first_seed=100,
@@ -62,4 +62,6 @@ def study() -> Study:
             "gpu": Scale(medium_decoder({**BYTES, "steps": 4000}), seeds=3),
             "paper": Scale(c4_decoder(BYTES), seeds=1, topology="v5e:4x4", note="1.9e7 weights outside of it"),
         },
+        note="With a quarter of these FLOPs 16,384 pieces were as good as 4,096: in 60 steps frequencies of pieces are "
+        "learnt and little else, and those of large ones tell more.",
     )

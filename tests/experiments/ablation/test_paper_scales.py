@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.ablation.catalogue import load_study
+from experiments.ablation.catalogue import load_study, study_names
 from experiments.ablation.paper_scales import FITS, config_of, fitted, largest, read, table, write
 from experiments.ablation.study import Study
 from experiments.ablation.tuning import Everywhere
@@ -15,7 +15,7 @@ from model.feedforward import MLP
 from train.state import Blueprint
 
 # Those that a suite of half an hour has the time for.
-QUICKLY = ("grokking",)
+QUICKLY = ("grokking", "vocabulary")
 LATER = pytest.mark.skipif("ESPALIER_LONG" not in os.environ, reason="takes minutes; ESPALIER_LONG=1 runs it")
 
 
@@ -27,6 +27,12 @@ def test_what_was_compiled_is_what_the_study_says(name: str) -> None:
     assert fit.weights == Blueprint(experiment.model).count() and fit.gib < fit.usable
     # A pod takes what one chip takes of a step, as often as there are steps.
     assert fit.hours == pytest.approx(fit.seconds * experiment.steps / 3600, rel=0.01)
+
+
+@pytest.mark.slow
+def test_every_study_was_compiled() -> None:
+    lacking = sorted(set(study_names()) - set(read()))
+    assert not lacking, f"run python -m experiments.ablate --fit --commit --study= for each of {', '.join(lacking)}"
 
 
 @pytest.mark.slow

@@ -68,6 +68,7 @@ def study() -> Study:
             "gpu": Scale(medium_decoder(), tuning=Tuned(values("schedule.peak", 5e-4, 1e-3, 2e-3))),
             "paper": Scale(slim_llama(), tuning=Tuned(values("schedule.peak", 5e-4, 1e-3, 2e-3)), topology="v5e:4x4"),
         },
-        note="A cosine's mean rate is lower than that of a constant one. On a CPU each schedule was best at the lowest "
-        "of the rates that were tried, so that what was found may be of rates; lower ones are to be tried.",
+        note="On a CPU the cosine ends 0.07 nats above the cooldown over a fifth, each at its best rate, which lies "
+        "between others that were tried; cooldowns come in the paper's order. In so few steps it matters most how "
+        "far a model gets, and a cosine's mean rate is half its peak.",
     )

@@ -112,9 +112,7 @@ def study() -> Study:
         )),
         control=Better(names=("prefix LM: denoising",), than=("prefix LM: nothing",), worth=0.05),
         scales={
-            "cpu": Scale(
-                small(), note="2 x 64 on bytes; names of functions from their docstrings, after 800 steps", first_seed=100
-            ),
+            "cpu": Scale(small(), note="2 x 64; names of functions from docstrings, after 800 steps", first_seed=100),
             "gpu": Scale(large(8, 512, 64, steps=4000, most=1000), note="4,000 steps before, and 1,000 on the task"),
             "paper": Scale(large(12, 768, 128, steps=2**19, most=2**18), topology="v5e:4x4"),
         },

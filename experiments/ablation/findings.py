@@ -12,6 +12,7 @@ from experiments.ablation import verdict
 from experiments.ablation.arm import Arm
 from experiments.ablation.finding import Finding
 from experiments.ablation.judgement import judge
+from experiments.ablation.metric import Metric
 from experiments.ablation.plan import Plan
 from experiments.ablation.result import Failure, Result, thinned
 from experiments.ablation.runner import Ran
@@ -51,7 +52,7 @@ def findings(name: str, scale: str, ran: Ran, changes: Sequence[str] = ()) -> di
         "verdict": {**verdict.to_json(judged.verdict), "told": str(judged.verdict), "why": judged.why},
         "metric": {"key": study.metric.key, "unit": study.metric.unit, "better": study.metric.word},
         "arms": arms,
-        "claim": _finding(judged.claim),
+        "claim": {**_finding(judged.claim), "arms": list(study.claim.arms)},
         "control": _finding(judged.control),
         "seeds": plan.scale.seeds,
         "budget": plan.scale.tuning.budget(),
@@ -80,6 +81,7 @@ def _arm(plan: Plan, arm: Arm, ran: Ran, cells: Cells) -> dict[str, Any]:
         "interval": [_plain(low), _plain(high)],
         "chosen": None if answer.chosen is None else named(answer.chosen),
         "tuning": _tuning(plan, arm, ran),
+        "sweep": _sweep(metric, cells[arm.name]),
         "changes": difference(parent, arm.experiment(parent, seed=parent.seed)),
         "weights": results[0].weights if results else None,
         "flops": results[0].flops if results else None,
@@ -108,6 +110,22 @@ def _tuning(plan: Plan, arm: Arm, ran: Ran) -> list[dict[str, Any]]:
         }
         for (setting, share), values in by_setting.items()
     ]
+
+
+def _sweep(metric: Metric, cells: Mapping[int, Sequence[Result]]) -> list[dict[str, Any]]:
+    """Where several runs of a seed judge an arm, what each setting came to: mean, lowest and highest over seeds."""
+    by_setting: dict[Any, list[Result]] = {}
+    for result in (result for cell in cells.values() if len(cell) > 1 for result in cell):
+        by_setting.setdefault(tuple(result.setting.items()), []).append(result)
+    found = []
+    for setting, results in by_setting.items():
+        if values := [value for result in results if (value := metric.one(result)) is not None]:
+            found.append({
+                "setting": {k: v if isinstance(v, int | float) else str(v) for k, v in setting},
+                "weights": results[0].weights,
+                **{key: _plain(f(values)) for key, f in (("value", np.mean), ("low", np.min), ("high", np.max))},
+            })  # fmt: skip
+    return found
 
 
 def _curve(series: Sequence[Sequence[tuple[int, float]]]) -> list[list[float | None]]:

@@ -18,6 +18,7 @@ figure.wide { grid-column: span 6; max-width: 46rem; }
 figure svg { font-size: inherit; } figure svg text { font-size: 9px; fill: inherit; }
 figure svg path { stroke-width: inherit; }
 .wide-table { overflow-x: auto; } .wide-table table { font-variant-numeric: tabular-nums; }
+.wide-table th, .wide-table td { overflow-wrap: normal; min-width: 0; }
 """
 
 
@@ -71,6 +72,7 @@ def _pictures(found: Mapping[str, Any]) -> str:
         chart("Every seed", "mean, and its 95% interval", plots.scatter(found), "big"),
         chart("Course", "mean over seeds; band from lowest to highest", plots.curves(found), "big"),
         chart("Beside the paper", "standard deviations as bars", plots.beside_paper(found), "big"),
+        chart("Sweep", "all runs that judge; band from lowest to highest", plots.sweep(found), "big"),
         chart("Tuning", "on seeds that do not judge", plots.tuning(found), "big"),
     ]
     return f'<section><h2>Pictures</h2><div class="charts">{"".join(drawn)}</div></section>' if any(drawn) else ""
@@ -79,12 +81,12 @@ def _pictures(found: Mapping[str, Any]) -> str:
 def _claims(found: Mapping[str, Any]) -> str:
     parts = []
     for name in ("claim", "control"):
-        claim = found[name]
-        more = f", open: {claim['more']} more seeds" if claim["standing"] == "open" else f", {claim['standing']}"
         parts.append(f"<h3>{'Claim' if name == 'claim' else 'Positive control'}</h3>")
-        parts.append(
-            f"<p>{text(claim['claim'])}: p = {claim['p']:.3g}{text(more)}</p>{_table(*tables.comparisons(claim))}"
-        )
+        for claim in found[name]["parts"] or [found[name]]:
+            more = f", open: {claim['more']} more seeds" if claim["standing"] == "open" else f", {claim['standing']}"
+            parts.append(f"<p>{text(claim['claim'])}: p = {claim['p']:.3g}{text(more)}</p>")
+            head, lines = tables.comparisons(claim)
+            parts += [_table(head, lines)] * bool(lines)
     return _section("Tests", "one-sided, paired over seeds", "".join(parts))
 
 

@@ -126,6 +126,34 @@ def tuning(found: Mapping[str, Any]) -> str:
     return svg.getvalue()
 
 
+def sweep(found: Mapping[str, Any]) -> str:
+    """The loss of all runs that judge, over what they were tried with: the one number that they differ in, or weights.
+
+    Empty where arms are judged by a run a seed.
+    """
+    # Of results that were written before there were any of these, there is nothing to draw.
+    rows = [row for arm in found["arms"] for row in arm.get("sweep", ())]
+    keys = {key for row in rows for key in row["setting"]}
+    key = keys.pop() if len(keys) == 1 else "weights"
+    places = {row["setting"].get(key, row["weights"]) for row in rows}
+    if len(places) < 2 or not all(isinstance(place, int | float) for place in places):
+        return ""
+    with _picture("sweep") as (axes, svg):
+        for i, arm in enumerate(found["arms"]):
+            lines = sorted((r["setting"].get(key, r["weights"]), r["value"], r["low"], r["high"]) for r in arm["sweep"])
+            if not lines:
+                continue
+            at, mean, low, high = zip(*lines, strict=True)
+            axes.plot(at, mean, _dash(i), marker="o", markersize=3, color=_colour(i), label=arm["name"], linewidth=1.2)
+            axes.fill_between(at, low, high, color=_colour(i), alpha=0.15, linewidth=0)
+        if min(places) > 0:
+            axes.set_xscale("log")
+        axes.set_xlabel(key)
+        axes.set_ylabel(found["metric"]["key"])
+        axes.legend(fontsize=8, ncols=2)
+    return svg.getvalue()
+
+
 @contextmanager
 def _picture(name: str) -> Iterator[tuple[Axes, io.StringIO]]:
     """Axes to draw on; the SVG is there when the block ends. Equal data give equal text."""
@@ -143,8 +171,8 @@ def _picture(name: str) -> Iterator[tuple[Axes, io.StringIO]]:
 
 
 def _shown(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The arms that a picture is made to show: those that are to be bad would squeeze the others."""
-    bad = {pair["worse"] for pair in found["control"]["comparisons"]}
+    """The arms that a picture is made to show: those that are only to be bad would squeeze the others."""
+    bad = {pair["worse"] for pair in found["control"]["comparisons"]} - set(found["claim"].get("arms", ()))
     return [arm for arm in found["arms"] if arm["name"] not in bad] or list(found["arms"])
 
 

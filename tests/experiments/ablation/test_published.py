@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from etils import epath
 
+from experiments.ablation.decision import AllOf, Better
 from experiments.ablation.executor import Executor
 from experiments.ablation.findings import findings
 from experiments.ablation.page import page
@@ -17,7 +18,7 @@ from experiments.ablation.runner import run
 from experiments.ablation.store import Store
 from experiments.ablation.study import Study
 from experiments.ablation.sweep import values
-from experiments.ablation.tuning import Tuned
+from experiments.ablation.tuning import Everywhere, Tuned
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -67,6 +68,32 @@ def test_pages_are_whole_and_escaped(found: dict, tmp_path: Path) -> None:
         assert words in text
     assert "miniature-cpu/index.html" in (tmp_path / "index.html").read_text()
     assert read(tmp_path / "miniature-cpu" / "findings.json") == found
+
+
+def test_a_sweep_that_judges_is_drawn(
+    study: Study, tmp_path: Path, executor: type[Executor], honest: Callable[[Trial], float]
+) -> None:
+    arms = tuple(dataclasses.replace(arm, changes={"optimizer.decay": i / 10}) for i, arm in enumerate(study.arms))
+    claim = AllOf((study.claim, Better(names=("one",), than=("bad",))))
+    scale = dataclasses.replace(study.scales["cpu"], seeds=3, tuning=Everywhere(values("schedule.peak", 0.1, 0.2)))
+
+    def loss(trial: Trial) -> float:
+        return honest(trial) + trial.experiment.schedule.peak
+
+    with executor(loss) as made:
+        plan = Plan(dataclasses.replace(study, arms=arms, claim=claim), scale, arms)
+        found = findings("miniature", "cpu", run(plan, Store(tmp_path / "out"), made, lambda line: None))
+    one = found["arms"][0]
+    # Seeds differ by 0.01 each, and the arm is at 2.
+    assert [row | {"weights": 0} for row in one["sweep"]] == [
+        {"setting": {"schedule.peak": p}, "weights": 0, "value": pytest.approx(2.01 + p), "low": pytest.approx(2.0 + p),
+         "high": pytest.approx(2.02 + p)} for p in (0.1, 0.2)
+    ]  # fmt: skip
+    assert found["claim"]["arms"] == list(claim.arms) and len(found["claim"]["parts"]) == 2
+    text = page(found)
+    assert "all runs that judge" in text and "one better than bad: p = 0.125, open" in text
+    del found["claim"]["arms"], one["sweep"]
+    assert "<h2>Tests" in page(found)
 
 
 def test_markdown_names_the_command_and_the_numbers(found: dict, tmp_path: Path) -> None:

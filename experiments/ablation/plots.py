@@ -140,10 +140,9 @@ def sweep(found: Mapping[str, Any]) -> str:
         return ""
     with _picture("sweep") as (axes, svg):
         for i, arm in enumerate(found["arms"]):
-            lines = sorted((r["setting"].get(key, r["weights"]), r["value"], r["low"], r["high"]) for r in arm["sweep"])
-            if not lines:
-                continue
-            at, mean, low, high = zip(*lines, strict=True)
+            mine = sorted(arm.get("sweep", ()), key=lambda row: row["setting"].get(key, row["weights"]))
+            at = [row["setting"].get(key, row["weights"]) for row in mine]
+            mean, low, high = ([row[name] for row in mine] for name in ("value", "low", "high"))
             axes.plot(at, mean, _dash(i), marker="o", markersize=3, color=_colour(i), label=arm["name"], linewidth=1.2)
             axes.fill_between(at, low, high, color=_colour(i), alpha=0.15, linewidth=0)
         if min(places) > 0:

@@ -94,9 +94,7 @@ def study() -> Study:
         paper=Paper(
             title="Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer",
             authors="Raffel et al.",
-            year=2020,
-            identifier="arXiv:1910.10683",
-            table="Table 2",
+            year=2020, identifier="arXiv:1910.10683", table="Table 2",
             setting="12 layers of 768, 2^19 steps on C4, then 2^18 on each task",
         ),
         hypothesis="With the weights and steps of one decoder, a task is learnt better after denoising than after "
@@ -116,4 +114,6 @@ def study() -> Study:
             "gpu": Scale(large(8, 512, 64, steps=4000, most=1000), note="4,000 steps before, and 1,000 on the task"),
             "paper": Scale(large(12, 768, 128, steps=2**19, most=2**18), topology="v5e:4x4"),
         },
+        note="On a CPU language modelling is best by far. It learns from all bytes of a row, with a prefix from half, "
+        "denoising from a sixth; five times the steps bring that from 2.69 to 2.52 only (one seed, spans of 3 bytes).",
     )  # fmt: skip

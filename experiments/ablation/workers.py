@@ -1,6 +1,7 @@
 """Runs of a study over the cores of a host: a process a core, and in each those that differ in numbers alone as one
 program (see `train.trials`)."""
 
+import itertools
 import os
 import queue
 import threading
@@ -44,7 +45,7 @@ class Workers(Executor):
     def run(self, trials: Sequence[Trial], store: Store) -> Iterator[Outcome]:
         """Group by group, as they are done."""
         waiting: queue.SimpleQueue[list[Trial]] = queue.SimpleQueue()
-        for group in divided(grouped(trials, self._most), len(self._workers)):
+        for group in divided(grouped(trials), self._most, len(self._workers)):
             waiting.put(group)
         found: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
         for worker in self._workers:
@@ -117,12 +118,12 @@ class Workers(Executor):
         return smaller
 
 
-def grouped(trials: Sequence[Trial], most: int) -> list[list[Trial]]:
-    """Trials in groups of at most `most`, none with two that differ in more than numbers, in order of their first."""
+def grouped(trials: Sequence[Trial]) -> list[list[Trial]]:
+    """Trials in groups of which none has two that differ in more than numbers, in order of their first."""
     groups: list[list[Trial]] = []
     for trial in trials:
         for group in groups:
-            if len(group) < most and _together(group[0], trial):
+            if _together(group[0], trial):
                 group.append(trial)
                 break
         else:
@@ -130,17 +131,31 @@ def grouped(trials: Sequence[Trial], most: int) -> list[list[Trial]]:
     return groups
 
 
-def divided(groups: Sequence[list[Trial]], workers: int) -> list[list[Trial]]:
-    """The groups, the largest of them halved until each worker has one, or none has more than one trial."""
-    found = list(groups)
-    while 0 < len(found) < workers:
-        largest = max(range(len(found)), key=lambda i: len(found[i]))
-        group = found[largest]
-        if len(group) < 2:
-            break
-        half = -(-len(group) // 2)
-        found[largest : largest + 1] = [group[:half], group[half:]]
-    return found
+def divided(groups: Sequence[list[Trial]], most: int, workers: int) -> list[list[Trial]]:
+    """The groups in parts of at most `most`, the largest first, as few as keep workers busy for about as long.
+
+    Parts of a group are as large as each other, or one larger: those of one size are the same program.
+    """
+    found = [part for group in groups for part in _parts(group, -(-len(group) // most))]
+    even = sum(map(len, found)) / workers
+    while True:
+        found.sort(key=len, reverse=True)
+        if not found or len(found[0]) < 2 or _longest(found, workers) <= even + 1:
+            return found
+        found[:1] = _parts(found[0], 2)
+
+
+def _parts(group: list[Trial], count: int) -> list[list[Trial]]:
+    ends = [round(len(group) * i / count) for i in range(count + 1)]
+    return [group[begin:end] for begin, end in itertools.pairwise(ends)]
+
+
+def _longest(groups: Sequence[list[Trial]], workers: int) -> int:
+    """Trials of the worker that has the most, if each takes the next group when it is done."""
+    loads = [0] * workers
+    for group in groups:
+        loads[loads.index(min(loads))] += len(group)
+    return max(loads)
 
 
 def _together(one: Trial, other: Trial) -> bool:

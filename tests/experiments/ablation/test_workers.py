@@ -5,6 +5,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import hypothesis
+import hypothesis.strategies as st
 import pytest
 from etils import epath
 
@@ -27,20 +29,33 @@ def plan(study: Study) -> Plan:
 def test_groups_hold_what_differs_in_numbers(plan: Plan) -> None:
     trials = plan.due({})
     arms = [trial.arm for trial in trials]
-    for most in (1, 3, 100):
-        groups = grouped(trials, most)
-        assert sorted(trial.address for group in groups for trial in group) == sorted(t.address for t in trials)
-        assert all(len(group) <= most for group in groups)
+    groups = grouped(trials)
+    assert sorted(trial.address for group in groups for trial in group) == sorted(t.address for t in trials)
     kinds = [dataclasses.replace(t.experiment, seed=0, schedule=trials[0].experiment.schedule) for t in trials]
-    assert len(grouped(trials, 100)) == len({str(kind) for kind in kinds}), arms
+    assert len(groups) == len({str(kind) for kind in kinds}), arms
 
 
-def test_every_worker_has_a_group() -> None:
+def test_groups_keep_workers_busy_for_as_long() -> None:
     letters = [list("abcde"), list("fg")]
-    assert divided(letters, 1) == divided(letters, 2) == letters
-    assert divided(letters, 3) == [list("abc"), list("de"), list("fg")]
-    assert divided(letters, 4) == [list("ab"), list("c"), list("de"), list("fg")]
-    assert sorted(map(len, divided(letters, 50))) == [1] * 7 and divided([], 3) == []
+    assert divided(letters, 8, 1) == letters
+    assert divided(letters, 3, 1) == [list("cde"), list("ab"), list("fg")]
+    assert divided(letters, 8, 2) == [list("cde"), list("ab"), list("fg")]
+    assert sorted(map(len, divided(letters, 8, 50))) == [1] * 7 and divided([], 8, 3) == []
+    # As many programs as if they were not shared out, where that is even.
+    assert list(map(len, divided([list(range(29))], 8, 2))) == [8, 7, 7, 7]
+    assert list(map(len, divided([list(range(5))] * 4, 8, 2))) == [5, 5, 5, 5]
+
+
+@hypothesis.given(st.lists(st.integers(1, 20), max_size=6), st.integers(1, 9), st.integers(1, 8))
+def test_groups_are_small_and_whole_and_loads_even(sizes: list[int], most: int, workers: int) -> None:
+    groups = [[(i, n) for n in range(size)] for i, size in enumerate(sizes)]
+    found = divided(groups, most, workers)
+    assert sorted(sum(found, [])) == sorted(sum(groups, [])) and all(0 < len(part) <= most for part in found)
+    assert all(len({i for i, _ in part}) == 1 for part in found)
+    loads = [0] * workers
+    for part in found:
+        loads[loads.index(min(loads))] += len(part)
+    assert max(loads) <= sum(sizes) / workers + 1
 
 
 def test_what_is_wrong_with_a_worker_reaches_the_runner(

@@ -90,7 +90,7 @@ def study() -> Study:
                 note="a hundredth of C4, all of which Substrings holds in memory, with passages planted in it",
             ),
         },
-        note="At a CPU's scale models without duplicates are even better at other text, by 0.2 to 0.36 nats: half of "
+        note="At a CPU's scale models without duplicates are even better at other text, by 0.2 to 0.31 nats: half of "
         "what Original reads are two passages. With 8 passages 60 times each, in a first try of one seed, Original "
         "recited nothing.",
     )

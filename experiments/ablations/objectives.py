@@ -115,5 +115,5 @@ def study() -> Study:
             "paper": Scale(large(12, 768, 128, steps=2**19, most=2**18), topology="v5e:4x4"),
         },
         note="On a CPU language modelling is best by far. It learns from all bytes of a row, with a prefix from half, "
-        "denoising from a sixth; five times the steps bring that from 2.69 to 2.52 only (one seed, spans of 3 bytes).",
+        "denoising from a sixth; five times the steps bring that from 2.69 to 2.52 (a seed each, spans of 3 bytes).",
     )  # fmt: skip

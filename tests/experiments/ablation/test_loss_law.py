@@ -13,12 +13,11 @@ PUBLISHED = LossLaw(1.69, 406.4, 410.7, 0.34, 0.28)
 SMALL = LossLaw(1.2, 40.0, 60.0, 0.45, 0.3)
 
 
-def runs(law: LossLaw, flops: tuple[float, ...], noise: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def runs(law: LossLaw, flops: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Six sizes around the best for each budget: weights, tokens, losses."""
-    draw = np.random.default_rng(0)
     sizes = np.concatenate([np.sqrt(c / 120) * 2.0 ** np.arange(-2, 4) for c in flops])
     tokens = np.repeat(flops, 6) / 6 / sizes
-    return sizes, tokens, law.loss(sizes, tokens) * np.exp(noise * draw.standard_normal(len(sizes)))
+    return sizes, tokens, law.loss(sizes, tokens)
 
 
 @pytest.mark.parametrize(("law", "flops"), [(PUBLISHED, (1e18, 1e19, 1e20, 1e21)), (SMALL, (1e10, 1e11, 1e12))])
@@ -29,7 +28,7 @@ def test_a_law_is_found_again(law: LossLaw, flops: tuple[float, ...]) -> None:
 
 def test_one_run_far_off_changes_little() -> None:
     sizes, tokens, losses = runs(PUBLISHED, (1e18, 1e19, 1e20, 1e21))
-    losses[7] *= 1.2
+    losses[0] *= 1.2
     assert fitted(sizes, tokens, losses).exponent == pytest.approx(PUBLISHED.exponent, abs=0.01)
 
 

@@ -92,6 +92,8 @@ def test_a_sweep_that_judges_is_drawn(
     assert found["claim"]["arms"] == list(claim.arms) and len(found["claim"]["parts"]) == 2
     text = page(found)
     assert "all runs that judge" in text and "one better than bad: p = 0.125, open" in text
+    # The arm that is to be bad is one of the claim's, and stands on the picture whole.
+    assert "↑" not in text
     del found["claim"]["arms"], one["sweep"]
     assert "<h2>Tests" in page(found)
 

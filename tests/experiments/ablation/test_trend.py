@@ -1,5 +1,6 @@
 """Slopes over arms, and the published exponent found again in losses that its law gives."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -73,7 +74,7 @@ def test_the_published_exponent_is_found_in_losses_that_its_law_gives() -> None:
     measured = float(found.claim.partition("(it is ")[2].partition(",")[0])
     assert measured == pytest.approx(beta / (alpha + beta), abs=0.01)
     # Kaplan's 0.73 is no such law's.
-    assert decide(Slope(slope.names, slope.at, 0.65, 0.8), cells, SIZE).standing is Standing.FAILS
+    assert decide(dataclasses.replace(slope, low=0.65, high=0.8), cells, SIZE).standing is Standing.FAILS
 
 
 @pytest.mark.parametrize(

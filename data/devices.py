@@ -13,6 +13,9 @@ _NO_TPU = {
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
 _SIMULATED = re.compile(r"--xla_force_host_platform_device_count=(\d+)")
+# Scheduled for concurrency, XLA's CPU devices begin collectives that do not depend on each other in different orders,
+# and each waits in its own (docs/notebook.md, 2026-11-27).
+_IN_ORDER = "--xla_cpu_enable_concurrency_optimized_scheduler"
 
 
 def settings() -> dict[str, str]:
@@ -23,6 +26,11 @@ def settings() -> dict[str, str]:
         # holds one, and one that multiplies waits for others to take a share: with all of them held, none goes on.
         found["PJRT_NPROC"] = str(max(4 * devices, os.cpu_count() or 1))
     return found
+
+
+def in_order(flags: str) -> str:
+    """XLA_FLAGS with the one under which simulated devices begin collectives in one order, unless they name it."""
+    return flags if _IN_ORDER in flags else f"{flags} {_IN_ORDER}=false".strip()
 
 
 def simulated() -> int:

@@ -1,8 +1,11 @@
 """What JAX's backends are told; tests/model/test_ring.py has programs that never end with fewer threads."""
 
+import os
+
 import pytest
 
 from data import devices
+from data.console import quiet
 
 
 def test_simulated_devices_get_threads_to_spare(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -11,6 +14,19 @@ def test_simulated_devices_get_threads_to_spare(monkeypatch: pytest.MonkeyPatch)
     assert int(devices.settings()["PJRT_NPROC"]) >= 32
     monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=somewhere")
     assert devices.simulated() == 1 and "PJRT_NPROC" not in devices.settings()
+
+
+def test_simulated_devices_begin_collectives_in_one_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+    quiet()
+    ordered = os.environ["XLA_FLAGS"]
+    assert ordered.split()[-1] == "--xla_cpu_enable_concurrency_optimized_scheduler=false"
+    quiet()
+    assert os.environ["XLA_FLAGS"] == ordered
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=somewhere")
+    quiet()
+    assert os.environ["XLA_FLAGS"] == "--xla_dump_to=somewhere"
+    assert devices.in_order(f"{ordered[:-5]}true").endswith("scheduler=true")
 
 
 def test_a_tpu_is_only_looked_for_where_there_may_be_one(monkeypatch: pytest.MonkeyPatch) -> None:

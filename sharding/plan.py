@@ -2,12 +2,14 @@
 
 No TPU is needed: the training step is compiled for the topology by the TPU's own compiler, on a CPU. Told are the
 memory of a chip by category, FLOPs against the model's, collectives by mesh axis, simulated step time, MFU and tokens
-per second per chip. With --search other meshes, micro-batches, rematerialisations and kernels are tried and ranked.
+per second per chip. With --schedule the compiler is followed as far as its schedule, which takes seconds: memory is as
+exact, time is not. With --search other meshes, micro-batches, rematerialisations and kernels are tried and ranked.
 Exit status 1 where it does not fit, 2 where config and topology do not go together.
 """
 
 import importlib
 import os
+import sys
 
 from absl import flags
 
@@ -21,9 +23,11 @@ _SLICES = flags.DEFINE_integer("slices", 1, "slices joined by the data-centre ne
 _SET = flags.DEFINE_multi_string("set", [], "change one field, as in python -m train; may be repeated")
 _IMPORT = flags.DEFINE_multi_string("import", [], "Python file with types of your own, to use in --set")
 _COMPILE = flags.DEFINE_bool("compile", True, "ask the compiler; otherwise memory is told by closed form alone")
+_SCHEDULE = flags.DEFINE_bool("schedule", False, "stop before machine code is written: quick, without its cycles")
 _SEARCH = flags.DEFINE_bool("search", False, "try meshes, micro-batches, rematerialisation and kernels, and rank them")
 _SEARCH_BATCH = flags.DEFINE_bool("search_batch", False, "with --search: other sizes of the batch too")
-_TRIES = flags.DEFINE_integer("tries", 6, "with --search: candidates to compile besides the config", lower_bound=1)
+_TRIES = flags.DEFINE_integer("tries", 24, "with --search: candidates to schedule", lower_bound=1)
+_FINALISTS = flags.DEFINE_integer("finalists", 3, "with --search: the best of them, to compile", lower_bound=1)
 _JSON = flags.DEFINE_string("json", "", "file to write the same to, for programs")
 _HTML = flags.DEFINE_string("html", "", "file to write the same to, as a page")
 
@@ -41,8 +45,18 @@ def main(argv: list[str]) -> int:
         _CONFIG.value, _TOPOLOGY.value, _SLICES.value, tuple(_SET.value), tuple(_IMPORT.value), _JSON.value, _HTML.value
     )
     if _SEARCH.value:
-        return planner.search(asked, tries=_TRIES.value, batches=_SEARCH_BATCH.value)
-    return planner.plan(asked, compiled=_COMPILE.value)
+        return planner.search(
+            asked, tries=_TRIES.value, finalists=_FINALISTS.value, batches=_SEARCH_BATCH.value
+        )
+    if not _COMPILE.value:
+        return planner.plan(asked, depth=planner.Depth.CLOSED_FORM)
+    if not _SCHEDULE.value:
+        return planner.plan(asked)
+    status = planner.plan(asked, depth=planner.Depth.SCHEDULE)
+    # The compiler is still at work, in a thread that nobody can stop.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":

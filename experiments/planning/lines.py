@@ -22,9 +22,9 @@ def told(record: Record) -> Iterator[str]:
     yield from _memory(record)
     yield verdict(record)
     if record.effort is not None:
-        effort = record.effort
+        effort, how = record.effort, "scheduled" if record.scheduled_only else "compiled"
         yield (
-            f"compiled in {effort.trace_seconds:.1f} + {effort.compile_seconds:.1f} s, "
+            f"{how} in {effort.trace_seconds:.1f} + {effort.compile_seconds:.1f} s, "
             f"with {effort.memory_bytes / _GIB:.1f} GiB of this machine's memory"
         )
     if record.cost is not None:

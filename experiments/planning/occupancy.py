@@ -83,13 +83,8 @@ def occupied(
       topology: that it is compiled for.
       wanted: bytes that the compiler asked for in vain.
     """
-    weights, optimizer, rows = (held_by(tree) for tree in (state.weights, state.optimizer, dict(batch)))
-    other = held_by((state.objective, state.guard, state.step, state.position))
-    given = weights + optimizer + other + rows
     if compiled is None:
-        return Occupancy(
-            topology.usable_bytes, weights, optimizer, other, rows, max(0, wanted - given), 0, wanted, planned=False
-        )
+        return dataclasses.replace(filled(wanted, state, batch, topology), planned=False)
     planned = compiled.memory_analysis()
     temporary = int(planned.temp_size_in_bytes)
     # What comes out where nothing went in: the metrics.
@@ -97,10 +92,25 @@ def occupied(
     peak = int(planned.peak_memory_in_bytes) or int(planned.argument_size_in_bytes) + temporary + extra
     host = planned.host_argument_size_in_bytes + planned.host_temp_size_in_bytes
     host += planned.host_output_size_in_bytes - planned.host_alias_size_in_bytes
-    return Occupancy(
-        topology.usable_bytes, weights, optimizer, other, rows, temporary,
-        int(planned.generated_code_size_in_bytes), peak, int(host),
-    )  # fmt: skip
+    program = int(planned.generated_code_size_in_bytes)
+    return dataclasses.replace(
+        filled(peak, state, batch, topology), temporary=temporary, program=program, host=int(host)
+    )
+
+
+def filled(peak: int, state: TrainState, batch: Mapping[str, Any], topology: Topology) -> Occupancy:
+    """The memory of a step of which no more is known than its peak: temporary is what it is not given.
+
+    Args:
+      peak: bytes of a device.
+      state: shapes with shardings.
+      batch: shapes with shardings.
+      topology: that it is for.
+    """
+    weights, optimizer, rows = (held_by(tree) for tree in (state.weights, state.optimizer, dict(batch)))
+    other = held_by((state.objective, state.guard, state.step, state.position))
+    temporary = max(0, peak - weights - optimizer - other - rows)
+    return Occupancy(topology.usable_bytes, weights, optimizer, other, rows, temporary, 0, peak)
 
 
 def too_large(error: Exception) -> int | None:

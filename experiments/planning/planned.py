@@ -1,5 +1,6 @@
 """An experiment planned on a topology: estimated, compiled, read."""
 
+import enum
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,15 +15,27 @@ from sharding.program.cost import cost_of
 from train.experiment import Experiment
 
 
+class Depth(enum.Enum):
+    """How far a plan goes: by closed form alone, as far as the compiler's schedule, or to the compiled program."""
+
+    CLOSED_FORM = enum.auto()
+    SCHEDULE = enum.auto()
+    PROGRAM = enum.auto()
+
+
 def planned(
-    request: Request, experiment: Experiment, *, compiled: bool = True, say: Callable[[str], None] = print
+    request: Request,
+    experiment: Experiment,
+    *,
+    depth: Depth = Depth.PROGRAM,
+    say: Callable[[str], None] = print,
 ) -> Record:
     """What is known of the experiment's step on the topology.
 
     Args:
       request: for the record, and the topology.
       experiment: the config with the request's changes.
-      compiled: whether to ask the compiler; otherwise the estimate stands alone.
+      depth: how far; after SCHEDULE the process has to be ended by `os._exit` (`sharding.program.schedule`).
       say: prints a line of progress.
 
     Raises UsageError where the two do not go together.
@@ -37,7 +50,7 @@ def planned(
         experiment.flops_per_token, "/".join(dict.fromkeys(stack.remat for stack in stacks_of(experiment.model))),
     )  # fmt: skip
     notes = tuple(f"kept whole on every device: {note}" for note in step.kept_whole)
-    if not compiled:
+    if depth is Depth.CLOSED_FORM:
         found = Record(request, work, None, estimated, notes=notes)
         return found if found.fits else replace(found, advice=remedy(experiment, request.topology, traces))
     if estimated.state > request.topology.usable_bytes:
@@ -46,9 +59,10 @@ def planned(
             f"weights and optimizer take {estimated.state / 2**30:.1f} GiB of a device of {request.topology}, which "
             f"has {request.topology.usable_bytes / 2**30:.2f}; {remedy(experiment, request.topology, traces)}"
         )
+    whole = depth is Depth.PROGRAM
     say(f"compiling {request.config} for {request.topology} ...")
-    text, occupancy, effort = step.compile()
-    say(f"compiled in {effort.trace_seconds + effort.compile_seconds:.0f} s")
+    text, occupancy, effort = step.compile(whole)
+    say(f"{'compiled' if whole else 'scheduled'} in {effort.trace_seconds + effort.compile_seconds:.0f} s")
     cost = None if text is None else cost_of(text, request.topology.chip, step.layout.mesh)
     advice = "" if occupancy.fits else remedy(experiment, request.topology, traces)
-    return Record(request, work, occupancy, estimated, cost, effort, options, notes, advice)
+    return Record(request, work, occupancy, estimated, cost, effort, options, notes, advice, not whole)

@@ -111,6 +111,7 @@ class Record:
       options: the TPU compiler's, besides its defaults.
       notes: sentences on what the placement cannot divide.
       advice: if it does not fit, what does.
+      scheduled_only: whether the program was compiled no further than its schedule: seconds lack the compiler's cycles.
     """
 
     request: Request
@@ -122,6 +123,7 @@ class Record:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     advice: str = ""
+    scheduled_only: bool = False
 
     @property
     def fits(self) -> bool:
@@ -167,6 +169,7 @@ class Record:
             "compiler_options": dict(self.options),
             "notes": list(self.notes),
             "advice": self.advice,
+            "scheduled_only": self.scheduled_only,
             "command": self.request.train_command(),
         }  # fmt: skip
 

@@ -26,11 +26,13 @@ _BENEFIT_OF_DOUBT = 1.05
 _LOOKED_AT = 40
 # Of the tries, those that go to kernels of the best.
 _FOR_KERNELS = 3
+# Of the config's own seconds, what a schedule may take and still be compiled: cycles may change the order by so much.
+_WORTH_COMPILING = 1.02
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A candidate that was compiled.
+    """A candidate that was compiled, or scheduled.
 
     Attributes:
       changes: each a `--set`; none for the config itself.
@@ -48,6 +50,11 @@ class Row:
         return bool(self.found and self.found["fits"] and self.found["speed"])
 
     @property
+    def scheduled_only(self) -> bool:
+        """Whether no machine code was written, so that seconds lack the compiler's cycles."""
+        return bool(self.found and self.found["scheduled_only"])
+
+    @property
     def seconds_per_token(self) -> float:
         """By which it is ranked: of a chip; none for what cannot be run."""
         return 1 / self.found["speed"]["tokens_per_second_per_chip"] if self.fits else float("inf")
@@ -56,8 +63,8 @@ class Row:
 class Compile(Protocol):
     """Compiles a config with changes, apart from this process, and tells of it."""
 
-    def __call__(self, changes: Sequence[str]) -> Row:
-        """The row of these changes."""
+    def __call__(self, changes: Sequence[str], whole: bool) -> Row:
+        """The row of these changes: of the compiled program, or of its schedule alone."""
 
 
 def search(
@@ -66,31 +73,49 @@ def search(
     compile: Compile,
     *,
     tries: int,
+    finalists: int,
     batches: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[Row]:
-    """Rows, best first; the config as it is written is always among them.
+    """Rows, best first; the config as it is written is always among them, compiled.
+
+    Candidates are followed as far as their schedule, which takes seconds. Those that promise the most by it are
+    compiled; they come before all others, since their seconds are not of a kind with those of a schedule.
 
     Args:
       request: config and topology.
       experiment: the config.
       compile: what a candidate is compiled by.
-      tries: candidates to compile besides the config.
+      tries: candidates to schedule besides the config.
+      finalists: of these, how many are compiled at the most.
       batches: whether other sizes of the batch are tried.
       say: prints a line of progress.
     """
-    rows = [compile(())]
-    say(line(1, tries + 1, rows[-1]))
+    rows: list[Row] = []
+
+    def done(changes: Sequence[str], whole: bool) -> Row:
+        rows.append(compile(changes, whole))
+        say(line(len(rows), rows[-1]))
+        return rows[-1]
+
+    as_it_is = done((), False)
     for_kernels = min(_FOR_KERNELS, tries // 2)
-    chosen = promising(experiment, request.topology, tries - for_kernels, batches=batches, say=say)
-    for candidate in chosen:
-        rows.append(compile(candidate.changes))
-        say(line(len(rows), tries + 1, rows[-1]))
+    for candidate in promising(experiment, request.topology, tries - for_kernels, batches=batches, say=say):
+        done(candidate.changes, False)
     best = min(rows, key=lambda row: row.seconds_per_token)
     for candidate in list(with_kernels(experiment, best.changes))[: tries + 1 - len(rows)] if best.fits else ():
-        rows.append(compile(candidate.changes))
-        say(line(len(rows), tries + 1, rows[-1]))
-    return sorted(rows, key=lambda row: row.seconds_per_token)
+        done(candidate.changes, False)
+    worth = _WORTH_COMPILING * as_it_is.seconds_per_token
+    better = [row for row in sorted(rows, key=_rank) if row.fits and row.changes and row.seconds_per_token <= worth]
+    for changes in ((), *(row.changes for row in better[:finalists])):
+        done(changes, True)
+    # What was compiled stands for its schedule.
+    whole = {row.changes for row in rows if not row.scheduled_only}
+    return sorted((row for row in rows if not (row.scheduled_only and row.changes in whole)), key=_rank)
+
+
+def _rank(row: Row) -> tuple[bool, bool, float]:
+    return not row.fits, row.scheduled_only, row.seconds_per_token
 
 
 def promising(
@@ -178,15 +203,15 @@ class Apart:
     request: Request
     imports: tuple[str, ...] = ()
 
-    def __call__(self, changes: Sequence[str]) -> Row:
-        """The row of these changes."""
+    def __call__(self, changes: Sequence[str], whole: bool) -> Row:
+        """The row of these changes: of the compiled program, or of its schedule alone."""
         topology = self.request.topology
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "plan.json"
             command = [
                 sys.executable, "-m", "sharding.plan", f"--config={self.request.config}",
                 f"--topology={topology.name}", f"--slices={topology.slices}", f"--json={path}",
-                *(f"--import={name}" for name in self.imports),
+                *(() if whole else ("--schedule",)), *(f"--import={name}" for name in self.imports),
                 *(f"--set={change}" for change in (*self.request.changes, *changes)),
             ]  # fmt: skip
             done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -196,12 +221,13 @@ class Apart:
         return Row(tuple(changes), {}, said[-1].removeprefix("error: ") if said else f"ended by {done.returncode}")
 
 
-def line(number: int, of: int, row: Row) -> str:
+def line(number: int, row: Row) -> str:
     """A line of progress."""
     name = " ".join(row.changes) or "the config as it is written"
     if not row.found:
-        return f"{number}/{of} {name}: {row.why}"
+        return f"{number}. {name}: {row.why}"
     took = row.found["effort"]["compile_seconds"] if row.found["effort"] else 0.0
+    how = "scheduled" if row.scheduled_only else "compiled"
     if not row.fits:
-        return f"{number}/{of} {name}: does not fit ({took:.0f} s)"
-    return f"{number}/{of} {name}: {row.found['speed']['seconds']:.4f} s a step ({took:.0f} s)"
+        return f"{number}. {name}: does not fit ({how} in {took:.0f} s)"
+    return f"{number}. {name}: {row.found['speed']['seconds']:.4f} s a step ({how} in {took:.0f} s)"

@@ -21,9 +21,10 @@ def cells(row: Row) -> tuple[str, ...]:
     if not row.fits or speed is None:
         missing = "" if memory is None or memory["margin"] >= 0 else f" by {-memory['margin'] / _GIB:.2f} GiB"
         return ("-", "-", "-", held, "-", f"{changes}: does not fit{missing}")
+    about = "~" if row.scheduled_only else ""
     return (
-        f"{speed['seconds']:.4f}", f"{speed['mfu']:.1%}", f"{speed['tokens_per_second_per_chip']:,.0f}", held,
-        f"{speed['recomputed']:.3f}", changes,
+        f"{about}{speed['seconds']:.4f}", f"{speed['mfu']:.1%}", f"{speed['tokens_per_second_per_chip']:,.0f}", held,
+        f"{speed['recomputed']:.3f}", f"{changes}{': scheduled only' if row.scheduled_only else ''}",
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from data.atomic import write_text
 from data.user_code import load_file
 from experiments.planning.lines import told
 from experiments.planning.page import page, search_page
-from experiments.planning.planned import planned
+from experiments.planning.planned import Depth, planned
 from experiments.planning.record import Record, Request
 from experiments.planning.search import Apart
 from experiments.planning.search import search as searched
@@ -53,20 +53,21 @@ class Asked:
         return load_experiment(self.config, self.changes)[1]
 
 
-def plan(asked: Asked, *, compiled: bool = True) -> int:
+def plan(asked: Asked, *, depth: Depth = Depth.PROGRAM) -> int:
     """Plans one config. Returns the exit status."""
     request = asked.request()
-    record = planned(request, asked.experiment(), compiled=compiled, say=_progress)
+    record = planned(request, asked.experiment(), depth=depth, say=_progress)
     print("\n".join(told(record)))
     _write(asked, record)
     return exits.DONE.status if record.fits else exits.FAILED.status
 
 
-def search(asked: Asked, *, tries: int, batches: bool = False) -> int:
+def search(asked: Asked, *, tries: int, finalists: int, batches: bool = False) -> int:
     """Tries other ways to lay a config out. Returns the exit status."""
     request, experiment = asked.request(), asked.experiment()
     rows = searched(
-        request, experiment, Apart(request, asked.imports), tries=tries, batches=batches, say=_progress
+        request, experiment, Apart(request, asked.imports), tries=tries, finalists=finalists, batches=batches,
+        say=_progress,
     )
     print("\n".join(ranked(rows, request)))
     if asked.json:

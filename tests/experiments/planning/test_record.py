@@ -21,7 +21,7 @@ memory.host memory.planned memory.used memory.margin memory.fits
 estimate.state estimate.batch estimate.activations estimate.logits estimate.gradients estimate.copies estimate.layer
 estimate.accumulated estimate.peak
 speed.seconds speed.bound speed.mfu speed.mfu_bound speed.tokens_per_second_per_chip speed.recomputed
-effort.trace_seconds effort.compile_seconds effort.memory_bytes compiler_options.xla_flag advice
+effort.trace_seconds effort.compile_seconds effort.memory_bytes compiler_options.xla_flag advice scheduled_only
 """
 
 

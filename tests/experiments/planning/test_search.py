@@ -48,22 +48,56 @@ def test_the_config_is_among_the_rows_and_the_best_comes_first(
     }
     asked, said = [], []
 
-    def compile(changes: Sequence[str]) -> Row:
-        asked.append(tuple(changes))
-        return outcomes.get(tuple(changes)) or Row(tuple(changes), plan(seconds=3.0).as_dict())
+    def compile(changes: Sequence[str], whole: bool) -> Row:
+        asked.append((tuple(changes), whole))
+        row = outcomes.get(tuple(changes)) or Row(tuple(changes), plan(seconds=3.0).as_dict())
+        # A schedule makes all look a little faster.
+        return row if whole else schedule_of(row, 0.9)
 
     request = plan().request
-    rows = search(request, experiment, compile, tries=5, say=said.append)
-    assert asked[:4] == [(), *tried]
+    rows = search(request, experiment, compile, tries=5, finalists=2, say=said.append)
+    assert asked[:4] == [(changes, False) for changes in ((), *tried)]
     # The rest of the tries go to kernels of the best.
-    assert len(asked) == 6 and all(changes[0] == tried[2][0] for changes in asked[4:])
+    assert all(changes[0] == tried[2][0] and not whole for changes, whole in asked[4:6])
+    # Of the rest none is faster than the config.
+    assert asked[6:] == [((), True), (tried[2], True)]
     assert rows[0].changes == tried[2] and rows[1].changes == ()
+    assert [row.scheduled_only for row in rows[:4]] == [False, False, True, True] and len(rows) == 6
     assert {row.changes for row in rows[-2:]} == {tried[0], tried[1]}
-    assert len(said) == 6 and "the compiler was killed" in said[2] and "does not fit" in said[1]
+    assert len(said) == 8 and "the compiler was killed" in said[2] and "does not fit" in said[1]
+    assert "1.3500 s a step (scheduled in 2 s)" in said[3] and "1.5000 s a step (compiled in 2 s)" in said[7]
     table = list(ranked(rows, request))
     assert table[-1].endswith("--set=model.remat=save_qkv --distributed --run=gs://BUCKET/RUN")
-    assert "none: as it is written" in table[2]
+    assert "none: as it is written" in table[2] and "~2.7000" in table[3] and table[3].endswith(": scheduled only")
     assert '"command": null' not in as_json(rows, request)
+
+
+def schedule_of(row: Row, factor: float) -> Row:
+    """The row that a schedule would give, which takes so much of the seconds."""
+    if not row.found:
+        return row
+    speed = row.found["speed"]
+    faster = {
+        **speed, "seconds": speed["seconds"] * factor,
+        "tokens_per_second_per_chip": speed["tokens_per_second_per_chip"] / factor,
+    }  # fmt: skip
+    return Row(row.changes, {**row.found, "speed": faster, "scheduled_only": True})
+
+
+def test_a_config_that_does_not_fit_is_compiled_with_the_best(
+    config: str, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, experiment = load_experiment(config)
+    monkeypatch.setattr(module, "promising", lambda *_, **__: [changed(experiment, ("model.remat=none",))])
+
+    def compile(changes: Sequence[str], whole: bool) -> Row:
+        row = Row(tuple(changes), plan(peak=GIB if changes else 20 * GIB).as_dict())
+        return row if whole else schedule_of(row, 1.0)
+
+    rows = search(plan().request, experiment, compile, tries=1, finalists=1, say=lambda line: None)
+    assert [(row.changes, row.fits, row.scheduled_only) for row in rows] == [
+        (("model.remat=none",), True, False), ((), False, False),
+    ]  # fmt: skip
 
 
 def test_what_cannot_be_run_gives_no_command(plan: Plan) -> None:
@@ -83,10 +117,13 @@ def test_a_row_is_what_a_process_wrote_or_said(monkeypatch: pytest.MonkeyPatch, 
     real = module.subprocess.run
     monkeypatch.setattr(module.subprocess, "run", run)
     request = dataclasses.replace(plan().request, changes=("steps=5",))
-    row = Apart(request)(("model.remat=none",))
+    row = Apart(request)(("model.remat=none",), whole=True)
     assert row == Row(("model.remat=none",), {}, "no such mesh") and not row.fits
     assert commands[0][1:5] == ["-m", "sharding.plan", "--config=small", "--topology=v5e:2x2"]
+    assert "--schedule" not in commands[0]
     assert commands[0][-2:] == ["--set=steps=5", "--set=model.remat=none"]
+    Apart(request)((), whole=False)
+    assert "--schedule" in commands[1]
 
 
 def test_requests_name_the_command() -> None:

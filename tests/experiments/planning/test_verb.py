@@ -1,21 +1,25 @@
 """The verb's parts: what is printed and written without a compiler, and with one."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from data import exits
 from data.console import UsageError
+from experiments.planning.planned import Depth
 from experiments.planning.verb import Asked, plan
 from train.load import load_experiment
 
+ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.usefixtures("topology_there")
 
 
 def test_a_plan_without_the_compiler(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = Asked(config, "v5e:2x2", json=str(tmp_path / "plan.json"), html=str(tmp_path / "plan.html"))
-    assert plan(asked, compiled=False) == exits.DONE.status
+    assert plan(asked, depth=Depth.CLOSED_FORM) == exits.DONE.status
     said = capsys.readouterr().out
     assert "v5e:2x2: 4 chips, mesh fsdp 4" in said and "fits by closed form" in said
     found = json.loads((tmp_path / "plan.json").read_text())
@@ -25,7 +29,7 @@ def test_a_plan_without_the_compiler(config: str, tmp_path: Path, capsys: pytest
 
 def test_what_does_not_fit_says_what_would(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     asked = Asked(config, "v5e:2x2", changes=("batch.batch=16384", "batch.evaluation=64"))
-    assert plan(asked, compiled=False) == exits.FAILED.status
+    assert plan(asked, depth=Depth.CLOSED_FORM) == exits.FAILED.status
     said = capsys.readouterr().out
     assert "does not fit by closed form" in said and "--set batch.accumulate=" in said
 
@@ -52,6 +56,23 @@ def test_the_compiler_plans_it(config: str, tmp_path: Path) -> None:
     memory = found["memory"]
     assert memory["weights"] * 2 <= memory["optimizer"] <= memory["weights"] * 2 + 64
     assert memory["peak"] >= memory["weights"] + memory["optimizer"]
+
+
+@pytest.mark.slow
+def test_a_schedule_says_the_same_but_for_cycles(config: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sharding.plan", f"--config={config}", "--topology=v5e:2x2"]
+    found = []
+    for more in ((), ("--schedule",)):
+        path = tmp_path / f"plan{len(found)}.json"
+        subprocess.run([*command, *more, f"--json={path}"], cwd=ROOT, check=True, capture_output=True)
+        found.append(json.loads(path.read_text()))
+    whole, schedule = found
+    assert schedule["scheduled_only"] and not whole["scheduled_only"]
+    assert schedule["memory"]["peak"] == pytest.approx(whole["memory"]["peak"], rel=0.01)
+    for key in ("matmul_flops", "kernel_flops", "hbm_bytes", "collectives", "loops"):
+        assert schedule["cost"][key] == whole["cost"][key], key
+    assert schedule["cost"]["cycles"] == 0 < whole["cost"]["cycles"]
+    assert 0.5 < schedule["speed"]["seconds"] / whole["speed"]["seconds"] < 1.2
 
 
 @pytest.mark.slow

@@ -214,6 +214,9 @@ def _against_pairs(
 def _pairs(order: Order, names: tuple[str, ...], given: Inputs, held: _Held, number: Any) -> Any:
     """Each pair of chunks that may have to be computed, and whether it has to, on this device and in this turn."""
     own = jax.lax.axis_index(names) if names else 0
+    # What follows from a device's number and from segments, JAX would work out once for all layers, and keep for every
+    # turn: masks, and whole arrays of zeros for conditionals. So these are made to look as if they came with the keys.
+    (own, keys_at), _ = jax.lax.optimization_barrier(((jnp.asarray(own), held.key), held.k))
     owner = (own - order.first - number) % order.ways
     chunks = jnp.asarray(order.held)
     for mine in range(order.chunks):
@@ -227,7 +230,7 @@ def _pairs(order: Order, names: tuple[str, ...], given: Inputs, held: _Held, num
                 needed = None if some.all() else jnp.asarray(order.seen > 0)[numbers]
             query = _placed(given.query, mine, numbers[0], given.q.shape[-2])
             keys = held.k.shape[-2]
-            key = _placed(held.key, theirs, numbers[1], keys)
+            key = _placed(keys_at, theirs, numbers[1], keys)
             bias, kept = (
                 None if x is None else jax.lax.dynamic_slice_in_dim(x[mine], numbers[1] * keys, keys, x.ndim - 2)
                 for x in (given.bias, given.kept)

@@ -184,6 +184,37 @@ def test_a_kept_ring_does_not_go_round_again() -> None:
     assert loops["save_attention"] == loops["none"] == loops["full"] - 1
 
 
+def scans(jaxpr: Any) -> Any:
+    """All loops of a program, those within others too."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "scan":
+            yield equation
+        for inner in jax.core.jaxprs_in_params(equation.params):
+            yield from scans(inner)
+
+
+@pytest.mark.parametrize("within", [None, SMALL])
+def test_nothing_is_kept_for_every_turn(within: Splash | None) -> None:
+    """What follows from a device's number alone JAX would work out before the layers, for all turns at once."""
+    batch = {name: jax.ShapeDtypeStruct((1, 2048), jnp.int32) for name in ("inputs", "targets", "segment_ids")}
+    batch["weights"] = jax.ShapeDtypeStruct((1, 2048), jnp.float32)
+    attention = Attention(2, head_dim=8, mask=Causal() & Segments(), kernel=Ring(within))
+    blueprint = Blueprint(dataclasses.replace(model(attention, remat="save_attention"), layers=3))
+
+    def loss(weights: Any, batch: Any) -> Any:
+        return CrossEntropy().sums(blueprint.model(weights), batch, None).loss
+
+    with active(Combined(context=8, fsdp=1).on(jax.devices())):
+        program = jax.make_jaxpr(jax.grad(loss))(blueprint.shapes, batch)
+    # Between the first and the last turn, forwards and backwards.
+    loops = [loop for loop in scans(program.jaxpr) if loop.params["length"] == 6]
+    assert len(loops) >= 2
+    for loop in loops:
+        # Segments go round once for all layers.
+        stacked = [x.aval for x in loop.outvars[loop.params["num_carry"] :]]
+        assert all(x.dtype == jnp.int32 and x.size == 6 * 2 * 128 for x in stacked), stacked
+
+
 @pytest.mark.parametrize(
     "attention", [Attention(5, head_dim=8, mask=Causal()), dataclasses.replace(LATENT, value_dim=10)]
 )

@@ -46,10 +46,11 @@ class Distant:
         most = devices * slot.shape[0] // top_k * min(top_k, self.held.count)
         places = min(math.ceil(self.buffer * slot.shape[0]), most)
         run = functools.partial(self.round, places)
-        y = run(self.held.weights, rows, counts, 0)
         if places < most:
             rounds = -(-counts.sum((0, 2)).max() // places)
-            y = y + _further(run, self.held.weights, rows, counts, jax.lax.pmax(rounds, self.together))
+            y = _rounds(run, self.held.weights, rows, counts, jax.lax.pmax(rounds, self.together))
+        else:
+            y = run(self.held.weights, rows, counts, 0)
         return summed(back(y, source, slot).reshape(*choices.shape, embed)).reshape(x.shape)
 
     def round(
@@ -78,30 +79,40 @@ class Distant:
 Round = Callable[[dict[str, Array], Rows, Array, Array], Array]
 
 
-def _as_needed(rounds: Array, body: Callable[[tuple[Array, Any]], tuple[Array, Any]], nothing: Any) -> Any:
+def _as_needed(rounds: Array, body: Callable[[tuple[Array, Any]], tuple[Array, Any]], first: Any) -> Any:
     # For whoever reads the compiled program: even loads need none (`sharding.program.loops`).
     with jax.named_scope("expects_0_trips"):
-        return jax.lax.while_loop(lambda state: state[0] < rounds, body, (jnp.int32(1), nothing))[1]
+        return jax.lax.while_loop(lambda state: state[0] < rounds, body, (jnp.int32(1), first))[1]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _further(run: Round, weights: dict[str, Array], rows: Rows, counts: Array, rounds: Array) -> Array:
-    """The sum of all rounds but the first. For its gradient each is computed again, and nothing of it is kept."""
+def _rounds(run: Round, weights: dict[str, Array], rows: Rows, counts: Array, rounds: Array) -> Array:
+    """The sum of all rounds. For its gradient those beyond the first are computed again, and nothing of them is kept.
 
+    What the first gave is what the others are added to, in the backward pass too: they wait for it, and what it keeps
+    is gone by then.
+    """
+    return _rounds_forward(run, weights, rows, counts, rounds)[0]
+
+
+def _rounds_forward(
+    run: Round, weights: dict[str, Array], rows: Rows, counts: Array, rounds: Array
+) -> tuple[Array, tuple[Any, ...]]:
     def body(state: tuple[Array, Array]) -> tuple[Array, Array]:
         return state[0] + 1, state[1] + run(weights, rows, counts, state[0])
 
-    return _as_needed(rounds, body, jnp.zeros_like(rows[0]))
+    first, pull = jax.vjp(lambda weights, rows: run(weights, rows, counts, jnp.int32(0)), weights, rows)
+    return _as_needed(rounds, body, first), (pull, weights, rows, counts, rounds)
 
 
-def _further_backward(run: Round, kept: tuple[Any, ...], dy: Array) -> tuple[Any, ...]:
-    weights, rows, counts, rounds = kept
+def _rounds_backward(run: Round, kept: tuple[Any, ...], dy: Array) -> tuple[Any, ...]:
+    first, weights, rows, counts, rounds = kept
 
     def body(state: tuple[Array, Any]) -> tuple[Array, Any]:
         pull = jax.vjp(lambda weights, rows: run(weights, rows, counts, state[0]), weights, rows)[1]
         return state[0] + 1, jax.tree.map(jnp.add, state[1], pull(dy))
 
-    return *_as_needed(rounds, body, jax.tree.map(jnp.zeros_like, (weights, rows))), None, None
+    return *_as_needed(rounds, body, first(dy)), None, None
 
 
-_further.defvjp(lambda run, *kept: (_further(run, *kept), kept), _further_backward)
+_rounds.defvjp(_rounds_forward, _rounds_backward)

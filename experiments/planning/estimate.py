@@ -2,9 +2,7 @@
 
 What XLA does between is a rule of thumb: a step holds the most either where logits are, while all layers wait to be
 differentiated, or in the backward pass, where gradients grow while a layer is made again. The compiler's own figures
-for dense models and for Mixtral stand beside it in tests/experiments/planning/test_estimate.py, where they differ by
-10% at the most. It knows nothing of what experts that are divided over devices hold of tokens on their way, nor of
-what a ring of devices holds of its turns: there it says too little.
+stand beside it in tests/experiments/planning/test_estimate.py, where they differ by 10% at the most.
 """
 
 import dataclasses
@@ -12,17 +10,19 @@ import itertools
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from experiments.planning.residuals import Held, Residuals, micro_rows, residuals, stacks_of
 from model.config import TransformerConfig
+from model.dropless import Dropless
 from model.plan import plan
 from sharding import axes
 from sharding.placement import Layout
 from train.experiment import Experiment
 from train.memory import held_by
 from train.objective import CrossEntropy
-from train.state import TrainState
+from train.state import Blueprint, TrainState
 
 _FLOAT32 = 4
 # Where so few devices share the weights, the compiler multiplies with them as they come round, in pieces.
@@ -32,6 +32,8 @@ _ALIVE = 0.9
 # Blocks of a loop's body that XLA has under way at the same time, if there are so many: it computes those again that
 # come next.
 _UNDER_WAY = 2.5
+# Copies of all rows that a device sends to experts elsewhere, and of all that it has room for.
+_SENT, _RECEIVED = 4, 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +101,7 @@ def estimate(experiment: Experiment, state: TrainState, layout: Layout, traces: 
         activations=kept.layers,
         logits=_logits(experiment, layout, number),
         gradients=weights,
-        copies=weights * number // _FLOAT32 if number < _FLOAT32 else 0,
+        copies=_computed_with(experiment, layout) * number if number < _FLOAT32 else 0,
         layer=_layer(experiment, layout, everything, number),
         accumulated=weights if batch.accumulate > 1 else 0,
     )
@@ -143,7 +145,34 @@ def _layer(experiment: Experiment, layout: Layout, everything: Held, number: int
     wide //= _ways(layout, axes.MLP)
     under_way = min(_UNDER_WAY, max(run.period for stack in stacks for run in plan(stack.blocks).runs))
     gathered = number * wide if _gathered(layout, stacks[-1].embed) > 1 else 0
-    return int(everything.widest * _ALIVE * under_way) + gathered
+    return int(everything.widest * _ALIVE * under_way) + gathered + number * _exchanged(experiment, layout)
+
+
+def _exchanged(experiment: Experiment, layout: Layout) -> int:
+    """Numbers that a device holds of tokens on their way to experts of others and back, besides what it keeps of them.
+
+    Each is there in the kernels' layout and in that of the links, and once more with its gradient.
+    """
+    if _ways(layout, axes.EXPERTS) == 1:
+        return 0
+    tokens = micro_rows(experiment) * experiment.batch.sequence // _ways(layout, axes.BATCH) // _ways(layout, axes.SEQ)
+    found = 0
+    for stack in stacks_of(experiment.model):
+        for block in dict.fromkeys(stack.blocks):
+            if isinstance(dispatch := getattr(block.feedforward, "dispatch", None), Dropless):
+                sent = tokens * block.feedforward.top_k * stack.embed
+                found = max(found, int(sent * (_SENT + _RECEIVED * dispatch.buffer)))
+    return found
+
+
+def _computed_with(experiment: Experiment, layout: Layout) -> int:
+    """Weights of a device while it computes, which may be more than it keeps between steps."""
+    blueprint = Blueprint(experiment.model)
+    shares = jax.tree.map(
+        lambda names, leaf: math.prod(layout.weight(names.axes, leaf.shape).shard_shape(leaf.shape)),
+        blueprint.axes, blueprint.shapes,
+    )  # fmt: skip
+    return sum(jax.tree.leaves(shares))
 
 
 def _keeping_all(experiment: Experiment) -> Experiment:

@@ -120,17 +120,19 @@ def share(leaf: Any, rows: int, experiment: Experiment, layout: Layout) -> int:
     size = math.prod(leaf.shape) // shape[-1] * padded * leaf.dtype.itemsize
     at = _row_axis(tuple(shape), rows)
     sequence = experiment.batch.sequence
+    used: set[str] = set()
     if at is not None:
         merged = shape.pop(at)
-        size //= _ways(layout, axes.BATCH)
+        used.update(layout.spread(axes.BATCH))
         if merged % (rows * sequence) == 0:
-            size //= _ways(layout, axes.SEQ)
+            used.update(layout.spread(axes.SEQ))
     for axis, length in logical_sizes(experiment):
         ways = _ways(layout, axis)
         if ways > 1 and length in shape and length % ways == 0:
             shape.remove(length)
-            size //= ways
-    return size
+            # Places of experts are divided by expert, and then by rows no longer: a device divides an array once.
+            used.update(layout.spread(axis))
+    return size // math.prod(layout.mesh.shape[name] for name in used)
 
 
 def _of_ring(leaf: Any, rows: int, experiment: Experiment, ring: int) -> bool:

@@ -17,6 +17,9 @@ GPT2 = ("gpt2_124m", "v5e:2x2")
 LLAMA = ("llama3_8b", "v5e:4x4", "model.attention.kernel=none", "model.layers=8", "batch.batch=32",
          "batch.evaluation=32", "batch.sequence=2048")  # fmt: skip
 LLAMA31 = ("llama3_1_8b", "v6e:4x4")
+DEEPSEEK, MIXTRAL = ("deepseek_v3", "v5p:8x8x8"), ("mixtral_8x7b", "v5p:4x4x4")
+EIGHT, FOUR = "placement=Combined(expert=8,fsdp=8)", "placement=Combined(expert=4,fsdp=16)"
+DROPLESS = "model.feedforward.dispatch=Dropless()"
 
 
 def of(name: str, topology: str, *changes: str) -> Estimate:
@@ -54,6 +57,19 @@ COMPILED: dict[tuple[str, ...], int] = {
     ("llama3_1_8b", "v6e:16x16", "objective.chunk=1024"): 25_054_771_968,
     ("llama3_1_8b", "v6e:16x16", "objective.chunk=2048"): 25_088_457_472,
     ("mixtral_8x7b", "v5p:4x4x4"): 36_270_594_336,
+    # The same with `--schedule`.
+    DEEPSEEK: 51_929_868_832,
+    (*DEEPSEEK, *rows(512)): 40_368_795_680,
+    (*DEEPSEEK, "model.feedforward.rest.dispatch.buffer=2.0"): 53_808_968_224,
+    (*DEEPSEEK, "placement=ShardedOptimizer(data=1,fsdp=16,expert=32)"): 50_836_848_160,
+    (*MIXTRAL, EIGHT, DROPLESS): 45_326_457_120,
+    (*MIXTRAL, FOUR, DROPLESS): 44_149_868_320,
+    (*MIXTRAL, DROPLESS): 36_678_435_616,
+    (*MIXTRAL, EIGHT): 42_436_055_840,
+    (*MIXTRAL, FOUR): 40_336_606_496,
+    (*MIXTRAL, EIGHT, DROPLESS, "model.remat=save_attention"): 52_976_671_008,
+    ("llama3_1_8b_1m", "v5p:8x8x8"): 13_576_724_736,
+    ("llama3_1_8b_1m", "v5p:8x8x8", "model.remat=save_products"): 54_185_943_296,
 }
 
 

@@ -59,7 +59,7 @@ def quiet() -> None:
     for name, value in (_QUIET | devices.settings()).items():
         os.environ.setdefault(name, value)
     if devices.simulated() > 1:
-        os.environ["XLA_FLAGS"] = devices.in_order(os.environ["XLA_FLAGS"])
+        devices.begin_collectives_in_order()
     if not sys.warnoptions:
         for category in _TIRESOME:
             warnings.simplefilter("ignore", category)

@@ -13,8 +13,8 @@ _NO_TPU = {
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
 _SIMULATED = re.compile(r"--xla_force_host_platform_device_count=(\d+)")
-# Scheduled for concurrency, XLA's CPU devices begin collectives that do not depend on each other in different orders,
-# and each waits in its own (docs/notebook.md, 2026-11-27).
+# Scheduled for concurrency, CPUs begin collectives that do not depend on each other in different orders, and each waits
+# in its own (docs/notebook.md, 2026-11-27).
 _IN_ORDER = "--xla_cpu_enable_concurrency_optimized_scheduler"
 
 
@@ -28,9 +28,14 @@ def settings() -> dict[str, str]:
     return found
 
 
-def in_order(flags: str) -> str:
-    """XLA_FLAGS with the one under which simulated devices begin collectives in one order, unless they name it."""
-    return flags if _IN_ORDER in flags else f"{flags} {_IN_ORDER}=false".strip()
+def begin_collectives_in_order() -> None:
+    """Has CPU devices, of this process and of others, begin collectives in one order; for the time before a device.
+
+    What XLA_FLAGS says of it already is left alone.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if _IN_ORDER not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {_IN_ORDER}=false".strip()
 
 
 def simulated() -> int:

@@ -16,11 +16,24 @@ _REDUCED_EARLY = {
 }
 # Weights are gathered while the TensorCore computes.
 _GATHERED_BEHIND = {"xla_enable_async_all_gather": "true", "xla_tpu_overlap_compute_collective_tc": True}
-# A gather is cut into steps, which are fused with the matrix products that it runs behind.
+# A gather or a sum is cut into steps, which are fused with the matrix products that it runs behind.
 _FUSED = {
     "xla_tpu_enable_async_collective_fusion": True,
     "xla_tpu_enable_async_collective_fusion_fuse_all_gather": "true",
+    "xla_tpu_enable_async_collective_fusion_fuse_all_reduce": True,
     "xla_tpu_enable_async_collective_fusion_multiple_steps": True,
+    "xla_enable_async_all_reduce": "true",
+}
+# Weights are gathered, and not summed with zeros, which sends twice as much; of sums a device gets the part it keeps.
+_SENT_ONCE = {
+    "xla_tpu_prefer_async_allgather_to_allreduce": True,
+    "xla_tpu_enable_reduce_scatter_legalizer": True,
+    "xla_tpu_check_legacy_constraints_in_reduce_scatter_legalizer": False,
+}
+# The SparseCores gather and sum while the TensorCore computes, along one axis of the torus or along several.
+_BESIDE = {
+    f"xla_tpu_enable_sparse_core_collective_offload_{name}": True
+    for name in ("all_gather", "2d_all_gather", "3d_all_gather", "reduce_scatter", "nd_reduce_scatter", "all_reduce")
 }
 # On-chip memory that one operation may take, KiB: with half of this, the default, blocks of a large product are too
 # small for what HBM gives (docs/notebook.md, 2026-11-27). More makes few of them quicker, and compiling much slower.
@@ -28,15 +41,15 @@ _BLOCKS = "xla_tpu_scoped_vmem_limit_kib"
 # Weights are gathered whole, and not passed round while each part is multiplied, which halves the speed of products.
 _WHOLE = {"xla_jf_spmd_threshold_for_windowed_einsum_mib": "1000000"}
 
-# By prefix of `device_kind`; the longest that matches counts. Fused steps are for v5e alone: on others libtpu 0.0.52
-# refuses to compile with them.
+# By prefix of `device_kind`; the longest that matches counts. Fused steps are for v5e alone, which has no SparseCores:
+# on others libtpu 0.0.52 refuses to compile with them. It does not offer those of v4 for this.
 OPTIONS: dict[str, Options] = {
-    "TPU v4": _REDUCED_EARLY | _GATHERED_BEHIND,
+    "TPU v4": _REDUCED_EARLY | _GATHERED_BEHIND | _SENT_ONCE,
     "TPU v5 lite": _REDUCED_EARLY | _GATHERED_BEHIND | _FUSED | {_BLOCKS: "32768"},
     "TPU v5e": _REDUCED_EARLY | _GATHERED_BEHIND | _FUSED | {_BLOCKS: "32768"},
-    "TPU v5": _REDUCED_EARLY | _GATHERED_BEHIND | {_BLOCKS: "32768"},
-    "TPU v6": _REDUCED_EARLY | _GATHERED_BEHIND | _WHOLE | {_BLOCKS: "65536"},
-    "TPU7x": _REDUCED_EARLY | _GATHERED_BEHIND,
+    "TPU v5": _REDUCED_EARLY | _GATHERED_BEHIND | _SENT_ONCE | _BESIDE | {_BLOCKS: "32768"},
+    "TPU v6": _REDUCED_EARLY | _GATHERED_BEHIND | _SENT_ONCE | _BESIDE | _WHOLE | {_BLOCKS: "65536"},
+    "TPU7x": _REDUCED_EARLY | _GATHERED_BEHIND | _SENT_ONCE | _BESIDE,
 }
 
 

@@ -87,6 +87,7 @@ def main(argv: list[str]) -> int | None:
 
     import jax
 
+    from data.devices import begin_collectives_in_order
     from sharding.host_memory import one_program_at_a_time
     from sharding.hosts import Job, is_lead
     from sharding.peers import lost
@@ -106,6 +107,8 @@ def main(argv: list[str]) -> int | None:
         be_deterministic()
     keep_compiled(_COMPILED.value)
     one_program_at_a_time()
+    if _COORDINATOR.value:
+        begin_collectives_in_order()
     Job(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value, _JOIN.value, _SILENCE.value).join()
     ends_early()
     run = RunDirectory(_RUN.value)

@@ -35,14 +35,14 @@ def experiment() -> Experiment:
 
 
 def _shape() -> TransformerConfig:
-    shape = apart(trained(DeepSeekV3().preset("DeepSeek-V3"), remat="full"))
+    shape = apart(trained(DeepSeekV3().preset("DeepSeek-V3"), remat="save_attention"))
     moe = dataclasses.replace(shape.feedforward.rest, dispatch=Dropless(), balance=BalanceBias(weight=1e-4))
-    # Rows of pre-training are short: YaRN is for the stages after it (section 4.3). Longer blocks of keys have the
-    # fused backward pass keep fewer gradients of queries apart; longer ones than these have no room in VMEM.
+    # Rows of pre-training are short: YaRN is for the stages after it (section 4.3). With longer blocks of keys the
+    # fused backward pass would keep fewer gradients apart, but where attention is kept VMEM has no room for them.
     attention = dataclasses.replace(
         shape.attention,
         positions=Rope(interleaved=True),
-        kernel=Splash(computed=True, fused_backward=True, backward_keys=2048),
+        kernel=Splash(computed=True, fused_backward=True, backward_keys=1024),
     )
     feedforward = dataclasses.replace(shape.feedforward, rest=moe)
     return dataclasses.replace(shape, attention=attention, feedforward=feedforward)

@@ -14,6 +14,6 @@ from train.objective import CrossEntropy
 
 def experiment() -> Experiment:
     """The experiment."""
-    model = apart(trained(Llama().preset("Llama-3.1-405B"), remat="full"))
+    model = apart(trained(Llama().preset("Llama-3.1-405B"), remat="save_attention"))
     objective = CrossEntropy(chunk=1024)
     return pretraining(model, 128_000, packed(8192, 2048), FullySharded(), peak=8e-5, objective=objective)

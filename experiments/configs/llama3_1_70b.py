@@ -16,7 +16,7 @@ from train.objective import CrossEntropy
 
 def experiment() -> Experiment:
     """For a v6e-256."""
-    model = apart(trained(Llama().preset("Llama-3.1-70B"), remat="full"))
+    model = apart(trained(Llama().preset("Llama-3.1-70B"), remat="save_attention"))
     batch, objective = packed(8192, 256), CrossEntropy(chunk=1024)
     return pretraining(model, 128_000, batch, FullySharded(), peak=1.5e-4, objective=objective)
 

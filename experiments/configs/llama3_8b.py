@@ -13,5 +13,5 @@ from train.experiment import Experiment
 
 def experiment() -> Experiment:
     """The experiment."""
-    model = apart(trained(Llama().preset("Llama-3-8B"), remat="save_qkv_attention"))
+    model = apart(trained(Llama().preset("Llama-3-8B"), remat="save_products"))
     return pretraining(model, 128_000, packed(8192, 512), FullySharded())

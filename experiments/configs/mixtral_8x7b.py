@@ -21,10 +21,10 @@ from train.objective import CrossEntropy
 
 def experiment() -> Experiment:
     """The experiment."""
-    shape = apart(trained(Mixtral().preset("Mixtral-8x7B"), remat="full"))
+    shape = apart(trained(Mixtral().preset("Mixtral-8x7B"), remat="save_qkv_attention"))
     model = dataclasses.replace(
         shape,
-        attention=dataclasses.replace(shape.attention, kernel=Splash(computed=True)),
+        attention=dataclasses.replace(shape.attention, kernel=Splash(computed=True, fused_backward=True)),
         feedforward=dataclasses.replace(shape.feedforward, dispatch=Capacity(1.25), balance=BalanceLoss(0.01)),
     )
     return pretraining(model, 32_000, packed(4096, 512), FullySharded(), objective=CrossEntropy(chunk=512))

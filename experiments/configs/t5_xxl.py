@@ -19,7 +19,7 @@ from train.optimizers import Adafactor
 def experiment() -> Experiment:
     """The experiment."""
     shape = T5().preset("flan-t5-xxl")
-    stacks = {name: trained(getattr(shape, name), remat="full") for name in ("encoder", "decoder")}
+    stacks = {name: trained(getattr(shape, name), remat="save_products") for name in ("encoder", "decoder")}
     return pretraining(
         dataclasses.replace(shape, **stacks),
         32_000,

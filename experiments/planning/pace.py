@@ -27,8 +27,9 @@ _SHOWN = 0.15
 _TOKENS = 128
 # Times that norms, gates and sums go over what layers compute, forwards and backwards, and over logits.
 _PASSES, _LOGIT_PASSES = 4.3, 1.0
-# Chips of which gathers run behind products (`sharding.compiler_flags`); on the others products wait.
-_GATHERS_BEHIND = ("v5e",)
+# Chips whose SparseCores gather and sum behind products (`sharding.compiler_flags`). On the others sums send twice as
+# much, and are waited for.
+_SUMS_BEHIND = ("v5p", "v6e", "tpu7x")
 # Of a layer's projections: those that are multiplied again for its backward pass; of queries, of keys and values, of
 # the output. Whether gates are, and whether attention is.
 _AGAIN = {
@@ -124,14 +125,12 @@ def _transfers(
     weights = held * split
     beside = waited = 0.0
     if split > 1:
-        # Weights are gathered forwards and backwards; gradients are summed whole, which sends as much once more.
+        # Weights are gathered forwards and backwards, and gradients summed.
         part = (split - 1) / split * weights * number / _FLOAT32 / _rate(layout, topology, split)
-        if split <= FEW:
+        if split <= FEW or topology.generation in _SUMS_BEHIND:
             beside += 3 * part
-        elif topology.generation in _GATHERS_BEHIND:
-            beside, waited = beside + 2 * part, waited + 2 * part
         else:
-            waited += 4 * part
+            beside, waited = beside + 2 * part, waited + 2 * part
     for name, times in (("tensor", 4.0), ("expert", 6.0), ("context", 6.0)):
         ways = shape.get(name, 1)
         if ways == 1:

@@ -142,7 +142,7 @@ def promising(
             break
         mesh = _mesh(layout)
         kind = (mesh, candidate.experiment.model)
-        same = dataclasses.replace(candidate.experiment, placement=experiment.placement) == experiment
+        same = all(change.startswith("placement=") for change in candidate.changes)
         if kind in seen or (same and mesh == own) or meshes[mesh] >= max(1, wanted // 2):
             continue
         peak = estimate(candidate.experiment, state, layout, traces).peak

@@ -13,6 +13,12 @@ def test_fused_gathers_are_for_v5e_alone() -> None:
     assert compiler_options("TPU v5p") and compiler_options("TPU7x")
 
 
+def test_sparse_cores_send_where_there_are_some() -> None:
+    beside = "xla_tpu_enable_sparse_core_collective_offload_all_reduce"
+    assert all(beside in (compiler_options(kind) or {}) for kind in ("TPU v5p", "TPU v5", "TPU v6 lite", "TPU7x"))
+    assert not any(beside in (compiler_options(kind) or {}) for kind in ("TPU v4", "TPU v5 lite", "TPU v5e"))
+
+
 def test_large_products_have_large_blocks() -> None:
     limit = "xla_tpu_scoped_vmem_limit_kib"
     assert [(compiler_options(kind) or {}).get(limit) for kind in ("TPU v5 lite", "TPU v5p", "TPU v6 lite")] == [

@@ -90,7 +90,7 @@ PLACEMENTS: dict[str, tuple[Placement, tuple[str, ...], tuple[str, ...]]] = {
     "context 4": (Combined(context=4, fsdp=2), (), ("odd", "experts", "latent")),
     "expert 2": (Combined(expert=2, fsdp=4), (), ("experts", "latent")),
     "expert and tensor": (Combined(expert=2, fsdp=2, tensor=2), (), ("experts",)),
-    # Attention and the experts of a layer communicate independently of each other (`devices.in_order`).
+    # Attention and the experts of a layer communicate independently of each other (`data/devices.py`).
     "context and experts": (Combined(context=2, expert=2, fsdp=2), (), ("experts",)),
     # What dropout leaves out is drawn for each micro-batch by itself, so not with a rate.
     "stages": (Combined(stage=2, fsdp=4), (), ("even",)),

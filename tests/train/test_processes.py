@@ -1,6 +1,7 @@
 """The same program on one device, on several, and in several processes: same batches, same losses."""
 
 import importlib.util
+import json
 import os
 import signal
 from pathlib import Path
@@ -94,6 +95,9 @@ def test_four_processes_train_as_one(alone: Path, tmp_path: Path, placement: str
     for process in processes.start_job(alone.parent / "tiny.py", tmp_path / "run", *flags, processes=4):
         processes.finish(process, 400)
     check_same_losses(tmp_path / "run", alone)
+    # Each has one device, which is not simulated; they begin collectives in one order all the same.
+    found = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert found["xla_flags"].endswith("--xla_cpu_enable_concurrency_optimized_scheduler=false")
 
 
 @pytest.mark.slow

@@ -28,6 +28,12 @@ def test_candidates_fit_by_closed_form_and_differ(config: str) -> None:
     assert not any(c.experiment == experiment for c in found)
 
 
+def test_micro_batches_may_be_such_as_the_config_could_not_divide(config: str) -> None:
+    _, experiment = load_experiment(config, ["placement=Combined(fsdp=4)", "batch.batch=8", "batch.evaluation=8"])
+    # Four micro-batches of two rows, on two devices: the config's own mesh would have four take a share.
+    assert promising(experiment, parse_topology("v5e:2x2"), 60, say=lambda line: None)
+
+
 def test_what_is_too_large_is_not_compiled(config: str) -> None:
     # A table of 2^21 rows, its moments, and the logits of a row of 1024 tokens: 40 GiB and 8.
     _, experiment = load_experiment(config, ["model.vocab=2097152", "batch.sequence=1024", "batch.batch=4"])

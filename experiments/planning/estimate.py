@@ -126,6 +126,9 @@ def _logits(experiment: Experiment, layout: Layout, number: int) -> int:
     if 1 < gathered <= FEW and not chunk:
         # Multiplied in pieces, so that neither the table nor its gradient is ever whole in float32.
         return local * (_FLOAT32 + number) + table * number
+    if chunk and batch.accumulate == 1 and gathered > FEW:
+        # In one loop over chunks: the table while logits are made, and in its place what a chunk adds to its gradient.
+        return local * _FLOAT32 + table * number
     # Its gradient is whole before it is divided again. It is read forwards and backwards: in one loop over chunks as
     # one copy, unless that loop is in another of micro-batches, which gathers beforehand.
     copies = 1 if chunk and batch.accumulate == 1 else 2

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from model.attention_bias import Alibi, T5Bias
 from model.config import TransformerConfig
 from model.plan import plan
 from model.spec import ModelSpec, OfStacks
@@ -116,7 +117,7 @@ def share(leaf: Any, rows: int, experiment: Experiment, layout: Layout) -> int:
     """
     shape = list(leaf.shape[1:])
     # Heads of fewer features than a tile has lanes lie in tiles all the same, where a kernel is to read them.
-    padded = _LANES if 1 < shape[-1] < _LANES else shape[-1]
+    padded = _LANES if 1 < shape[-1] < _LANES and _for_a_kernel(experiment.model) else shape[-1]
     size = math.prod(leaf.shape) // shape[-1] * padded * leaf.dtype.itemsize
     at = _row_axis(tuple(shape), rows)
     sequence = experiment.batch.sequence
@@ -155,6 +156,14 @@ def logical_sizes(experiment: Experiment) -> Iterator[tuple[str, int]]:
             if (experts := getattr(block.feedforward, "experts", None)) is not None:
                 yield axes.EXPERTS, experts
         yield axes.VOCAB, stack.vocab
+
+
+def _for_a_kernel(model: ModelSpec) -> bool:
+    """Whether attention is a kernel on TPUs, which those are not that add a bias to logits."""
+    return not any(
+        isinstance(getattr(mixing, "positions", None), Alibi | T5Bias)
+        for stack in stacks_of(model) for mixing in stack.mixings
+    )  # fmt: skip
 
 
 def _bodies(model: ModelSpec) -> dict[int, int]:

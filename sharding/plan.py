@@ -44,6 +44,9 @@ def main(argv: list[str]) -> int:
     asked = planner.Asked(
         _CONFIG.value, _TOPOLOGY.value, _SLICES.value, tuple(_SET.value), tuple(_IMPORT.value), _JSON.value, _HTML.value
     )
+    if _SCHEDULE.value and (_SEARCH.value or not _COMPILE.value):
+        other = "--search schedules by itself" if _SEARCH.value else "--nocompile does not ask the compiler"
+        raise console.UsageError(f"--schedule cannot be given here: {other}; leave one of the two out")
     if _SEARCH.value:
         return planner.search(
             asked, tries=_TRIES.value, finalists=_FINALISTS.value, batches=_SEARCH_BATCH.value

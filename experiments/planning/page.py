@@ -58,7 +58,8 @@ def search_page(rows: Sequence[Row], request: Request) -> str:
     )
     body = [
         f'<header><p class="over">Espalier · search</p><h1>{text(request.config)} on {text(request.topology)}</h1>',
-        f'<p class="lead">{len(rows)} ways to lay it out, compiled and ranked by simulated time a token</p>',
+        f'<p class="lead">{len(rows)} ways to lay it out, ranked by simulated time a token; '
+        "those that were only scheduled come after those that were compiled</p>",
         f'<p class="soft">{text(compared(rows))}</p></header>',
         f'<section><table class="ranked"><tr>{head}</tr>{lines}</table></section>',
     ]
@@ -90,7 +91,8 @@ def _figures(record: Record) -> str:
 
 def _memory(record: Record) -> str:
     usable = record.request.topology.usable_bytes
-    about = "as compiled" if record.occupancy is not None else "by closed form"
+    about = "as scheduled" if record.scheduled_only else "as compiled"
+    about = about if record.occupancy is not None else "by closed form"
     held = {name: size for name, size in parts(record).items() if size}
     free = usable - sum(held.values())
     shown = {name: (size, f"{size / _GIB:.3f} GiB") for name, size in held.items()}

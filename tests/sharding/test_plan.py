@@ -21,7 +21,8 @@ def run(*flags: str) -> subprocess.CompletedProcess[str]:
 def test_help_is_complete_and_loads_no_planner() -> None:
     done = run("--help")
     assert done.returncode == 0
-    for flag in ("--config", "--topology", "--slices", "--set", "--[no]search", "--json", "--html", "--tries"):
+    flags = "--config --topology --slices --set --[no]schedule --[no]search --json --html --tries --finalists"
+    for flag in flags.split():
         assert flag in done.stdout
 
 
@@ -32,6 +33,10 @@ def test_help_is_complete_and_loads_no_planner() -> None:
          "error: --topology is 'v5e:3x3', a shape in which there is no v5e; the nearest is v5e:2x4, with 8 chips"),
         (("--config=gtp2_124m", "--topology=v5e:4x4"),
          "error: there is no config 'gtp2_124m'; did you mean gpt2_124m?"),
+        (("--config=gpt2_124m", "--topology=v5e:4x4", "--schedule", "--nocompile"),
+         "error: --schedule cannot be given here: --nocompile does not ask the compiler; leave one of the two out"),
+        (("--config=gpt2_124m", "--topology=v5e:4x4", "--schedule", "--search"),
+         "error: --schedule cannot be given here: --search schedules by itself; leave one of the two out"),
     ],
 )  # fmt: skip
 def test_mistakes_get_one_line_and_status_2(flags: tuple[str, ...], said: str, tmp_path: Path) -> None:

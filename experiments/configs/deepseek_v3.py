@@ -38,7 +38,7 @@ def _shape() -> TransformerConfig:
     shape = apart(trained(DeepSeekV3().preset("DeepSeek-V3"), remat="save_attention"))
     moe = dataclasses.replace(shape.feedforward.rest, dispatch=Dropless(), balance=BalanceBias(weight=1e-4))
     # Rows of pre-training are short: YaRN is for the stages after it (section 4.3). With longer blocks of keys the
-    # fused backward pass would keep fewer gradients apart, but where attention is kept VMEM has no room for them.
+    # fused backward pass would keep fewer gradients apart; where attention was kept, VMEM had no room for 2,048.
     attention = dataclasses.replace(
         shape.attention,
         positions=Rope(interleaved=True),

@@ -7,11 +7,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from flax import nnx
 from jax.experimental import topologies
 
 from model.dispatch import Capacity, Dispatch
+from model.distant import _rounds
 from model.dropless import Dropless
 from model.feedforward import GatedMLP
 from model.moe import MoE
@@ -80,3 +82,25 @@ def test_sorted_rows_are_multiplied_by_a_kernel() -> None:
     text = compiled(Dropless(), "v5e:2x2", Combined(fsdp=4)).as_text()
     assert len(re.findall(r"%[\w.-]*gmm[\w.]* = \S+ custom-call\(", text)) >= 9
     assert not [shape for shape in gathered(text) if math.prod(shape) > EXPERTS * EMBED * HIDDEN]
+
+
+def test_further_rounds_begin_with_the_gradient_of_the_first() -> None:
+    """So that they wait for it: what the first round keeps is gone before another is computed again."""
+
+    def run(weights: Any, rows: Any, counts: Any, number: Any) -> Any:
+        return jnp.sin(rows[0] * weights["w"]) * rows[1]
+
+    def loss(weights: Any, rows: Any) -> Any:
+        return _rounds(run, weights, rows, jnp.zeros((2, 2), jnp.int32), jnp.int32(3)).sum()
+
+    given = {"w": jnp.ones(4)}, (jnp.ones((5, 4)), jnp.ones((5, 1)))
+    program = jax.make_jaxpr(jax.grad(loss, (0, 1)))(*given).jaxpr
+    made = {str(out): equation.primitive.name for equation in program.eqns for out in equation.outvars}
+    loops = [equation for equation in program.eqns if equation.primitive.name == "while"]
+    assert len(loops) == 2
+    # Of both the first number counts rounds; what is added up follows it, and is no array of zeros.
+    begins = [made[str(x)] for loop in loops for x in loop.invars[-len(loop.outvars) + 1 :]]
+    assert begins and "broadcast_in_dim" not in begins, begins
+    found = jax.grad(loss, (0, 1))(*given)
+    wanted = jax.grad(lambda w, r: 3 * run(w, r, None, 0).sum(), (0, 1))(*given)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), found, wanted)

@@ -66,6 +66,6 @@ def apart(shape: TransformerConfig) -> TransformerConfig:
     return dataclasses.replace(shape, attention=specs[0] if len(specs) == 1 else Interleaved(specs))
 
 
-def packed(sequence: int, batch: int) -> Batches:
+def packed(sequence: int, batch: int, accumulate: int = 1) -> Batches:
     """Rows cut from the stream of documents, with what keeps these apart."""
-    return Batches(sequence=sequence, batch=batch, packing=Windows(segments=True))
+    return Batches(sequence=sequence, batch=batch, accumulate=accumulate, packing=Windows(segments=True))

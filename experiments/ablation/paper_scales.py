@@ -3,12 +3,11 @@
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 
-from data import atomic, identity
-from data.spec import describe
+from data import atomic
 from experiments.ablation.study import Study
+from experiments.planning.provenance import Provenance
 from train.experiment import Experiment
 
 FITS = Path(__file__).resolve().parents[1] / "ablations" / "paper_scales.json"
@@ -21,7 +20,6 @@ class Fit:
 
     Attributes:
       arm: of the study; the one with the most weights.
-      config: a hash of the run's config, where data lies aside.
       topology: the TPU.
       weights: number of them.
       gib: of a device, of the whole step, as the compiler planned it.
@@ -29,11 +27,10 @@ class Fit:
       seconds: simulated, of a step.
       mfu: the model's FLOPs over what the chips could do in that time.
       hours: simulated, of all steps.
-      libtpu: version of the compiler.
+      provenance: what was compiled, how, and by what.
     """
 
     arm: str
-    config: str
     topology: str
     weights: int
     gib: float
@@ -41,7 +38,7 @@ class Fit:
     seconds: float
     mfu: float
     hours: float
-    libtpu: str
+    provenance: Provenance
 
 
 def largest(study: Study) -> tuple[str, Experiment]:
@@ -59,11 +56,6 @@ def largest(study: Study) -> tuple[str, Experiment]:
         for setting in scale.tuning.of(arm.name).settings()
     ]
     return max(made, key=lambda each: Blueprint(each[1].model).count())
-
-
-def config_of(experiment: Experiment) -> str:
-    """A hash of a run's config. Its data need not be there."""
-    return identity.fingerprint([describe(experiment, locations=False)])[:16]
 
 
 def fitted(study: Study, say: Callable[[str], None] = print) -> Fit:
@@ -86,16 +78,22 @@ def fitted(study: Study, say: Callable[[str], None] = print) -> Fit:
         raise UsageError(f"arm '{arm}' does not fit {name}: {record.advice}")
     speed = record.speed
     return Fit(
-        arm=arm, config=config_of(experiment), topology=name, weights=record.work.weights,
+        arm=arm, topology=name, weights=record.work.weights,
         gib=round(record.occupancy.used / _GIB, 2), usable=round(topology.usable_bytes / _GIB, 2),
         seconds=float(f"{speed.seconds:.4g}"), mfu=float(f"{speed.mfu:.4g}"),
-        hours=float(f"{speed.seconds * experiment.steps / 3600:.3g}"), libtpu=metadata.version("libtpu"),
+        hours=float(f"{speed.seconds * experiment.steps / 3600:.3g}"),
+        provenance=Provenance.of(experiment, record.options),
     )  # fmt: skip
 
 
 def read(path: Path = FITS) -> dict[str, Fit]:
     """Name of a study -> its fit; none where there is no file."""
-    return {name: Fit(**fields) for name, fields in json.loads(path.read_text()).items()} if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    return {
+        name: Fit(**{**fields, "provenance": Provenance(**fields["provenance"])})
+        for name, fields in json.loads(path.read_text()).items()
+    }
 
 
 def write(fits: Mapping[str, Fit], path: Path = FITS) -> None:

@@ -7,7 +7,8 @@ routes), its products in 8 bits and its growing batch. Data and number of steps 
 
 Experts lie on 64 devices, 4 on each, so that what layers gather of them over the other 8 stays small; whatever else
 there is would be the same on all 64, which is why the optimizer's share of it is divided over them. No token is
-dropped: the devices of a layer's fullest experts take 1.5 times an even share, and more in a further round.
+dropped: the devices of a layer's fullest experts take 1.5 times an even share, and more in a further round. One row a
+chip at a time leaves room to keep every product for the backward pass.
 
     python -m train --config=deepseek_v3 --run=gs://BUCKET/deepseek --distributed \\
       --set data.source.data_dir=gs://BUCKET/tfds
@@ -31,11 +32,12 @@ def experiment() -> Experiment:
     """The experiment."""
     placement = ShardedOptimizer(data=1, fsdp=8, expert=64)
     objective = CrossEntropy(chunk=512)
-    return pretraining(_shape(), 129_000, packed(4096, 1024), placement, peak=2.2e-4, objective=objective)
+    batch = packed(4096, 1024, accumulate=2)
+    return pretraining(_shape(), 129_000, batch, placement, peak=2.2e-4, objective=objective)
 
 
 def _shape() -> TransformerConfig:
-    shape = apart(trained(DeepSeekV3().preset("DeepSeek-V3"), remat="save_attention"))
+    shape = apart(trained(DeepSeekV3().preset("DeepSeek-V3"), remat="save_products"))
     moe = dataclasses.replace(shape.feedforward.rest, dispatch=Dropless(), balance=BalanceBias(weight=1e-4))
     # Rows of pre-training are short: YaRN is for the stages after it (section 4.3). With longer blocks of keys the
     # fused backward pass would keep fewer gradients apart; where attention was kept, VMEM had no room for 2,048.

@@ -33,7 +33,7 @@ def experiment() -> Experiment:
             attention=Attention(heads=12, positions=Learned(1024)),
             feedforward=MLP(hidden=3072, activation="gelu_tanh"),
             norm=LayerNorm(),
-            remat="save_qkv_attention",
+            remat="save_products",
         ),
         data=Recipe(
             source=Tfds("c4/en:3.0.1", split="train"),

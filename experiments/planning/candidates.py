@@ -52,17 +52,12 @@ def candidates(experiment: Experiment, topology: Topology, devices: int, batches
       devices: of the topology.
       batches: whether the number of rows in a step may change.
     """
-    meshes = list(meshes_of(experiment, topology, devices))
+    placements = list(_placements(experiment, topology, devices))
     rows = experiment.batch.batch
     sizes = [rows] + ([int(rows * factor) for factor in _BATCHES if rows * factor >= 1] if batches else [])
     bases = [(remat, found.experiment) for remat in _policies(experiment) if (found := changed(experiment, remat))]
-    for size, mesh in itertools.product(sizes, meshes):
-        divisor = mesh.batch_divisor(devices)
-        # What the config has by itself is not asked for once more.
-        ours = _same(experiment.placement, mesh, devices)
-        placement: Placement = experiment.placement if ours else mesh
-        placed = () if ours else (f"placement={_written(mesh)}",)
-        for accumulate in _accumulations(size, divisor, experiment):
+    for size, (placement, placed) in itertools.product(sizes, placements):
+        for accumulate in _accumulations(size, placement.batch_divisor(devices), experiment):
             changes = (f"batch.accumulate={accumulate}",) if accumulate != experiment.batch.accumulate else ()
             changes += (f"batch.batch={size}",) if size != rows else ()
             batch = dataclasses.replace(experiment.batch, batch=size, accumulate=accumulate)
@@ -94,8 +89,10 @@ def changed(experiment: Experiment, changes: tuple[str, ...]) -> Candidate | Non
 def meshes_of(experiment: Experiment, topology: Topology, devices: int) -> Iterator[Combined]:
     """Factorisations of the devices of a slice that the model divides by.
 
-    Sequences and stages are divided as the config has them, since that is also a choice of the model's kernels.
+    Sequences and stages are divided as the config has them, since that is also a choice of the model's kernels; so is
+    the optimizer's state, where the config divides it beyond the weights.
     """
+    base = experiment.placement if isinstance(experiment.placement, Combined) else Combined()
     given = experiment.placement.mesh_shape()
     context, stage = max(1, given.get("context", 1)), max(1, given.get("stage", 1))
     each = devices // topology.slices
@@ -108,7 +105,27 @@ def meshes_of(experiment: Experiment, topology: Topology, devices: int) -> Itera
                 continue
             for data in _divisors(left // tensor // expert, left):
                 fsdp = left // tensor // expert // data
-                yield Combined(topology.slices, data, stage, fsdp, expert, context, tensor)
+                yield dataclasses.replace(
+                    base, slices=topology.slices, data=data, stage=stage, fsdp=fsdp, expert=expert, context=context,
+                    tensor=tensor,
+                )  # fmt: skip
+
+
+def _placements(
+    experiment: Experiment, topology: Topology, devices: int
+) -> Iterator[tuple[Placement, tuple[str, ...]]]:
+    """The config's own, for which nothing is to be said, and the other meshes, each with its change."""
+    own = experiment.placement
+    try:
+        own.batch_divisor(devices)
+    except ValueError:
+        # It is for another number of devices.
+        pass
+    else:
+        yield own, ()
+    for mesh in meshes_of(experiment, topology, devices):
+        if not _same(own, mesh, devices):
+            yield mesh, (f"placement={_written(mesh)}",)
 
 
 def _divides(experiment: Experiment, tensor: int, expert: int) -> bool:
@@ -150,8 +167,8 @@ def _divisors(number: int, most: int) -> list[int]:
 
 
 def _same(placement: Placement, mesh: Combined, devices: int) -> bool:
-    """Whether a placement is this mesh, and nothing besides."""
-    if placement.optimizer is not None:
+    """Whether a placement is this mesh, and divides as much over it."""
+    if placement.optimizer != mesh.optimizer:
         return False
     shape = placement.mesh_shape()
     rest = devices // math.prod(size for size in shape.values() if size > 0)
@@ -166,4 +183,4 @@ def _written(mesh: Combined) -> str:
         f"{field.name}={value}" for field in dataclasses.fields(mesh)
         if (value := getattr(mesh, field.name)) != field.default
     )  # fmt: skip
-    return f"Combined({','.join(changed)})"
+    return f"{type(mesh).__name__}({','.join(changed)})"

@@ -3,11 +3,12 @@
 import dataclasses
 import json
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from experiments.planning.provenance import Provenance
 from experiments.planning.shown import Plan
+from train.experiment import Experiment
 
 _GIB = 2**30
 
@@ -29,7 +30,7 @@ class Result:
       sequence: tokens in a row.
       compiling: seconds that it took to compile.
       compiler_gib: that compiling held at most.
-      libtpu: its version.
+      provenance: what was compiled, how, and by what.
     """
 
     seconds: float
@@ -44,11 +45,11 @@ class Result:
     sequence: int
     compiling: float
     compiler_gib: float
-    libtpu: str
+    provenance: Provenance
 
     @classmethod
-    def of(cls, plan: Mapping[str, Any]) -> "Result":
-        """Of what `python -m sharding.plan --json` writes.
+    def of(cls, plan: Mapping[str, Any], experiment: Experiment) -> "Result":
+        """Of what `python -m sharding.plan --json` writes of an experiment.
 
         Raises ValueError for a plan that was not compiled or does not fit.
         """
@@ -62,7 +63,8 @@ class Result:
             recomputed=_figures(speed["recomputed"]),
             mesh={axis: size for axis, size in work["mesh"].items() if size > 1},
             rows=work["rows"], sequence=work["sequence"], compiling=round(effort["compile_seconds"]),
-            compiler_gib=round(effort["memory_bytes"] / _GIB, 1), libtpu=metadata.version("libtpu"),
+            compiler_gib=round(effort["memory_bytes"] / _GIB, 1),
+            provenance=Provenance.of(experiment, plan["compiler_options"]),
         )  # fmt: skip
 
 
@@ -75,7 +77,10 @@ def read(path: Path) -> dict[str, Result]:
     """Key of a plan -> its result; none where there is no file."""
     if not path.is_file():
         return {}
-    return {key: Result(**fields) for key, fields in json.loads(path.read_text()).items()}
+    return {
+        key: Result(**{**fields, "provenance": Provenance(**fields["provenance"])})
+        for key, fields in json.loads(path.read_text()).items()
+    }
 
 
 def written(results: Mapping[str, Result], plans: tuple[Plan, ...]) -> str:

@@ -128,22 +128,24 @@ def promising(
 ) -> list[Candidate]:
     """The fastest candidates by closed form, of those that fit by closed form.
 
-    One of each mesh and policy, and no more than half of one mesh: the closed form knows some meshes badly.
+    One of each placement and policy, and no more than half of one mesh: the closed form knows some meshes badly. Of the
+    config's own placement are a third, as far as there are so many.
     """
     devices = topology.devices()
     traces, seen = Traces(), set()
     ordered = sorted(_paced(experiment, topology, devices, batches, traces), key=lambda paced: paced.seconds)
     say(f"{len(ordered)} candidates, ordered by closed form")
-    found: list[Candidate] = []
+    found: dict[tuple[str, ...], Candidate] = {}
     meshes: collections.Counter[Any] = collections.Counter()
-    own = _mesh(experiment.placement.on(devices))
-    for _, candidate, layout, state in ordered[: wanted * _LOOKED_AT]:
-        if len(found) == wanted:
-            break
+    own = [paced for paced in ordered if paced.candidate.experiment.placement == experiment.placement]
+    looked_at = (*((paced, wanted // 3) for paced in own), *((paced, wanted) for paced in ordered))
+    for (_, candidate, layout, state), most in looked_at[: len(own) + wanted * _LOOKED_AT]:
+        if len(found) >= most:
+            continue
         mesh = _mesh(layout)
-        kind = (mesh, candidate.experiment.model)
-        same = all(change.startswith("placement=") for change in candidate.changes)
-        if kind in seen or (same and mesh == own) or meshes[mesh] >= max(1, wanted // 2):
+        kind = (candidate.experiment.placement, candidate.experiment.model)
+        again = kind in seen or candidate.changes in found
+        if again or not candidate.changes or meshes[mesh] >= max(1, wanted // 2):
             continue
         peak = estimate(candidate.experiment, state, layout, traces).peak
         if peak > topology.usable_bytes * _BENEFIT_OF_DOUBT:
@@ -152,8 +154,8 @@ def promising(
             # One of which that is in doubt has more micro-batches behind it, in case that it is too large.
             seen.add(kind)
         meshes[mesh] += 1
-        found.append(candidate)
-    return found
+        found[candidate.changes] = candidate
+    return list(found.values())
 
 
 class _Paced(NamedTuple):

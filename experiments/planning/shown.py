@@ -2,8 +2,12 @@
 
 import dataclasses
 
+from experiments.planning.provenance import Provenance
 from experiments.planning.record import Request
+from sharding.compiler_flags import compiler_options
 from sharding.topology import parse_topology
+from train.experiment import Experiment
+from train.load import load_experiment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +32,14 @@ class Plan:
     def request(self) -> Request:
         """For the planner."""
         return Request(self.config, self.changes, parse_topology(self.topology))
+
+    def experiment(self) -> Experiment:
+        """The config with its changes."""
+        return load_experiment(self.config, self.changes)[1]
+
+    def is_of(self, made: Provenance) -> bool:
+        """Whether figures that were made so are of its step and its chip's options of today."""
+        return made.holds(self.experiment(), compiler_options(self.request().topology.chip.kind) or {})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +67,7 @@ class Peer:
 
 
 SHIPPED = (
-    Plan("gpt2_124m", "v5e:2x2", ("batch.accumulate=4",)),
+    Plan("gpt2_124m", "v5e:2x2", ("batch.accumulate=8",)),
     Plan("gpt2_124m", "v5e:4x4"),
     Plan("llama_125m", "v5e:4x4"),
     Plan("llama2_7b", "v5e:16x16"),
@@ -77,14 +89,12 @@ def _llama2(topology: str, *changes: str) -> Plan:
     return Plan("llama2_7b", topology, changes)
 
 
-# What `--search` finds for four rows of 2,048: all products are kept, of half of the rows at a time.
-_HALVES = ("model.remat=save_products", "batch.accumulate=2")
-_TWO = ("batch.batch=512",)
-# So it does for 125M, in less memory than with all rows at a time.
-_IN_TWO = ("batch.accumulate=2",)
-_ONE = ("batch.batch=256",)
+# With fewer tokens, or with more memory, all rows go at a time.
+_WHOLE = "batch.accumulate=1"
+_TWO = ("batch.batch=512", _WHOLE)
+_ONE = ("batch.batch=256", _WHOLE)
 _LONGER = ("batch.sequence=4096", "batch.batch=512")
-_CUBE = ("batch.sequence=4096", "batch.batch=256")
+_CUBE = ("batch.sequence=4096", "batch.batch=256", _WHOLE)
 # MaxText's `global_parameter_scale` 16 and 32, six rows a chip.
 _WIDER = (
     "model.layers=32", "model.attention.heads=64", "model.attention.kv_heads=64", "model.attention.head_dim=128",
@@ -95,23 +105,23 @@ _32B = (*_WIDER, "model.embed=8192", "batch.batch=384")
 _POD = "v5e:16x16"
 
 BAR = (
-    Peer("Llama 2 7B, 2,048, 4", 3.099, 10.03, _llama2(_POD, *_HALVES), Plan("llama2_7b:small", _POD)),
+    Peer("Llama 2 7B, 2,048, 4", 3.099, 10.03, _llama2(_POD), Plan("llama2_7b:small", _POD)),
     Peer(
         "Llama 2 7B, 2,048, 2", 1.626, 5.39,
-        _llama2(_POD, *_TWO, "model.remat=save_products"), _llama2(_POD, *_TWO, "model.remat=save_query_attention"),
+        _llama2(_POD, *_TWO), _llama2(_POD, *_TWO, "model.remat=save_query_attention"),
     ),
     Peer(
         "Llama 2 7B, 2,048, 1", 0.906, 3.13,
-        _llama2(_POD, *_ONE, "model.remat=save_products"),
+        _llama2(_POD, *_ONE),
         _llama2(_POD, *_ONE, "model.remat=save_qkv", "objective.chunk=1024"),
     ),
     Peer(
         "Llama 2 7B, 4,096, 2", 3.344, 10.03,
-        _llama2(_POD, *_LONGER, *_HALVES), _llama2(_POD, *_LONGER, "model.remat=save_attention"),
+        _llama2(_POD, *_LONGER), _llama2(_POD, *_LONGER, _WHOLE, "model.remat=save_attention"),
     ),
     Peer(
         "Llama 2 7B, 4,096, 4", 2.587, 45.91,
-        _llama2("v5p:4x4x4", *_CUBE, "model.remat=save_products"),
+        _llama2("v5p:4x4x4", *_CUBE),
         _llama2("v5p:4x4x4", *_CUBE, "model.remat=save_qkv_attention"),
     ),
     Peer(
@@ -130,21 +140,21 @@ BAR = (
     ),
     Peer(
         "16B, 2,048, 6", 10.774, 8.64,
-        _llama2(_POD, *_16B, "model.remat=save_attention"),
-        _llama2(_POD, *_16B, "model.remat=full", "batch.accumulate=2"),
+        _llama2(_POD, *_16B, _WHOLE, "model.remat=save_attention"),
+        _llama2(_POD, *_16B, "model.remat=full"),
     ),
     Peer(
         "32B, 2,048, 6", 7.818, 86.99,
-        _llama2("v5p:4x4x4", *_32B, "model.remat=minimal", "objective.chunk=512"),
-        _llama2("v5p:4x4x4", *_32B, "model.remat=minimal", "objective.chunk=512"),
+        _llama2("v5p:4x4x4", *_32B, _WHOLE, "model.remat=minimal", "objective.chunk=512"),
+        _llama2("v5p:4x4x4", *_32B, _WHOLE, "model.remat=minimal", "objective.chunk=512"),
     ),
     Peer(
         "12 layers of 768, 1,024, 16, fully sharded", 0.369, 7.87,
-        Plan("llama_125m", "v5e:4x4", _IN_TWO), Plan("llama_125m", "v5e:4x4", _IN_TWO),
+        Plan("llama_125m", "v5e:4x4"), Plan("llama_125m", "v5e:4x4"),
     ),
     Peer(
         "12 layers of 768, 1,024, 16, replicated", 0.199, 9.52,
-        Plan("llama_125m", "v5e:4x4", _IN_TWO), Plan("llama_125m", "v5e:4x4", _IN_TWO),
+        Plan("llama_125m", "v5e:4x4"), Plan("llama_125m", "v5e:4x4"),
     ),
 )  # fmt: skip
 

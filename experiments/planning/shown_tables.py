@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from experiments.document import table
+from experiments.planning.found import Found
 from experiments.planning.results import Result
 from experiments.planning.shown import BAR, SHIPPED, Peer, Plan
 
@@ -14,12 +15,15 @@ _SHIPPED_HEAD = (
     "config", "pod", "mesh", "context", "tokens a step", "GiB a device", "of", "step, s", "bound, s", "MFU",
     "tokens/s/chip", "FLOPs/model",
 )  # fmt: skip
+_SEARCH_HEAD = (
+    "config", "pod", "the fastest found", "time of a token", "GiB a device", "the config's", "scheduled", "compiled",
+)  # fmt: skip
 _CHANGES_HEAD = ("model, context, rows a chip", "pod", "fastest", "in no more memory")
 
 
-def tables(results: Mapping[str, Result]) -> str:
-    """Beside MaxText, and the shapes that ship; a plan without a result has dashes."""
-    versions = sorted({result.libtpu for result in results.values()})
+def tables(results: Mapping[str, Result], searches: Mapping[str, Found]) -> str:
+    """Beside MaxText, the shapes that ship, and what is faster; a plan without a result has dashes."""
+    versions = sorted({result.provenance.libtpu for result in results.values()})
     return "\n".join(
         [
             f"libtpu {', '.join(versions) or '-'}.",
@@ -35,6 +39,10 @@ def tables(results: Mapping[str, Result]) -> str:
             "### The shapes that ship",
             "",
             table(_SHIPPED_HEAD, _shipped(results), left=3),
+            "",
+            "### What a search finds for them",
+            "",
+            table(_SEARCH_HEAD, _searched(searches), left=3),
         ]
     )
 
@@ -64,6 +72,19 @@ def _shipped(results: Mapping[str, Result]) -> Iterator[tuple[str, ...]]:
             _named(plan), plan.topology, mesh, f"{found.sequence:,}", f"{found.rows * found.sequence:,}",
             f"{found.gib:.2f}", f"{found.usable:.2f}", _seconds(found.seconds), _seconds(found.bound),
             f"{found.mfu:.1%}", f"{found.tokens:,.0f}", f"{found.recomputed:.3f}",
+        )  # fmt: skip
+
+
+def _searched(searches: Mapping[str, Found]) -> Iterator[tuple[str, ...]]:
+    for plan in SHIPPED:
+        found = searches.get(plan.key)
+        if found is None:
+            yield (_named(plan), plan.topology, *("-" for _ in _SEARCH_HEAD[2:]))
+            continue
+        changes = " ".join(f"`{change}`" for change in found.changes)
+        yield (
+            _named(plan), plan.topology, changes or "as it ships", f"{found.ratio:.3f}", f"{found.gib:.2f}",
+            f"{found.own_gib:.2f}", str(found.scheduled), str(found.compiled),
         )  # fmt: skip
 
 

@@ -1,19 +1,44 @@
 """The configs that ship, compiled by the TPU's own compiler for their pods: what docs/tpu.json tells of them."""
 
+import dataclasses
 import importlib.util
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from experiments.planning.results import read
 from experiments.planning.shown import SHIPPED, Plan
-from experiments.tpu import compiled
+from experiments.tpu import compiled, wanted
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "tpu.json"
 # Those that a suite of half an hour has the time for; the others take as long as these together.
 QUICKLY = ("gpt2_124m", "llama_125m", "llama2_7b", "llama3_1_405b")
 LATER = pytest.mark.skipif("ESPALIER_LONG" not in os.environ, reason="takes minutes; ESPALIER_LONG=1 runs it")
+
+
+def test_what_is_missing_is_made_and_what_is_asked_for_again() -> None:
+    one = next(plan for plan in SHIPPED if plan.config == "llama_125m")
+    other, third = Plan(one.config, one.topology, ("steps=1",)), Plan("theirs", "v5e:4x4")
+    result = read(RESULTS)[one.key]
+    plans, there = (one, other, third), {one.key: result, other.key: result}
+    assert list(wanted(plans, there, [])) == [third]
+    assert list(wanted(plans, there, ["steps=1"])) == [other, third]
+    assert list(wanted(plans, there, [one.config])) == list(plans)
+    # Of another step than it is today.
+    there[one.key] = dataclasses.replace(result, provenance=dataclasses.replace(result.provenance, step=""))
+    assert list(wanted(plans, there, [])) == [one, third]
+
+
+def test_again_alone_says_what_is_missing() -> None:
+    command = [sys.executable, "-m", "experiments.tpu", "--again=llama2_7b"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1] == (
+        "error: --again says which plans, not what is made of them; add --compile, --search or both"
+    )
 
 
 @pytest.mark.slow

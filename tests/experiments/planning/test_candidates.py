@@ -5,6 +5,7 @@ import math
 import pytest
 
 from experiments.planning.candidates import candidates, changed, meshes_of, with_kernels
+from sharding.placements import ShardedOptimizer
 from sharding.topology import Topology
 from train.load import load_experiment
 
@@ -59,6 +60,25 @@ def test_candidates_are_what_their_changes_make(config: str) -> None:
     assert not any("micro" in change or "slices" in change for change in placements)
     # The config's own mesh is not written either.
     assert "placement=Combined(fsdp=8,tensor=2)" in placements and "placement=Combined(fsdp=16)" not in placements
+
+
+def test_an_optimizer_that_is_divided_stays_so(config: str) -> None:
+    _, experiment = load_experiment(config, ["placement=ShardedOptimizer(data=4,fsdp=4)"])
+    found = list(candidates(experiment, V5E, 16))
+    assert {type(candidate.experiment.placement) for candidate in found} == {ShardedOptimizer}
+    placed = {candidate.changes[0] for candidate in found if candidate.experiment.placement != experiment.placement}
+    assert "placement=ShardedOptimizer(data=8,fsdp=2)" in placed
+    assert all(changed(experiment, candidate.changes) == candidate for candidate in found[:: len(found) // 4])
+    # Its own mesh is tried with other policies, and is not written.
+    own = [candidate for candidate in found if candidate.experiment.placement == experiment.placement]
+    assert {candidate.experiment.model.remat for candidate in own} > {"none", "save_products"}
+    assert not any(change.startswith("placement") for candidate in own for change in candidate.changes)
+
+
+def test_a_placement_for_other_devices_is_left_out(config: str) -> None:
+    _, experiment = load_experiment(config, ["placement=Combined(fsdp=4,tensor=2)"])
+    found = list(candidates(experiment, V5E, 16))
+    assert found and all(candidate.changes[0].startswith("placement=") for candidate in found)
 
 
 @pytest.mark.slow

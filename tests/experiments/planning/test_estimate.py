@@ -19,9 +19,10 @@ from train.program import Programs
 GPT2 = ("gpt2_124m", "v5e:2x2")
 LLAMA = ("llama3_8b", "v5e:4x4", "model.attention.kernel=none", "model.layers=8", "batch.batch=32",
          "batch.evaluation=32", "batch.sequence=2048")  # fmt: skip
+LLAMA2 = ("llama2_7b", "v5e:16x16", "batch.accumulate=1")
 LLAMA31 = ("llama3_1_8b", "v6e:4x4")
-DEEPSEEK = ("deepseek_v3", "v5p:8x8x8", "model.remat=full")
-MIXTRAL = ("mixtral_8x7b", "v5p:4x4x4", "model.remat=full")
+DEEPSEEK = ("deepseek_v3", "v5p:8x8x8", "batch.accumulate=1", "model.remat=full")
+MIXTRAL = ("mixtral_8x7b", "v5p:4x4x4", "batch.accumulate=1", "model.remat=full")
 EIGHT, FOUR = "placement=Combined(expert=8,fsdp=8)", "placement=Combined(expert=4,fsdp=16)"
 DROPLESS = "model.feedforward.dispatch=Dropless()"
 
@@ -41,7 +42,7 @@ def rows(number: int) -> tuple[str, str]:
 
 
 # Bytes that libtpu 0.0.52 planned for the step as `python -m sharding.plan` compiles it: "Total bytes" of the
-# memory-usage report that XLA_FLAGS=--xla_dump_to=DIR leaves. The last two are of docs/notebook.md.
+# memory-usage report that XLA_FLAGS=--xla_dump_to=DIR leaves. The last is of docs/notebook.md.
 COMPILED: dict[tuple[str, ...], int] = {
     (*GPT2, *rows(64), "model.remat=full"): 4_303_145_984,
     (*LLAMA, "model.remat=full"): 7_228_405_248,
@@ -49,15 +50,14 @@ COMPILED: dict[tuple[str, ...], int] = {
     (*GPT2, *rows(128), "model.remat=minimal"): 9_527_955_456,
     (*LLAMA, "model.remat=save_attention"): 7_500_871_168,
     (*LLAMA, "objective.chunk=256", "model.remat=minimal"): 8_830_927_872,
-    ("llama_125m", "v5e:4x4"): int(10.56 * 2**30),
-    ("llama2_7b", "v5e:16x16"): int(12.58 * 2**30),
+    (*LLAMA2, "model.remat=save_qkv_attention"): int(12.58 * 2**30),
     # What `python -m sharding.plan --json` wrote as memory.peak of the config with these changes.
-    ("llama_125m", "v5e:4x4", "model.remat=save_products"): 11_359_762_944,
-    ("llama2_7b", "v5e:16x16", "batch.batch=512", "model.remat=save_products"): 13_647_891_968,
-    ("llama2_7b", "v5e:16x16", "batch.batch=512", "model.remat=save_query_attention"): 5_006_855_680,
-    ("llama2_7b", "v5e:16x16", "batch.batch=256", "objective.chunk=1024", "model.remat=save_qkv"): 3_256_680_448,
+    ("llama_125m", "v5e:4x4", "batch.accumulate=1"): 11_359_762_944,
+    (*LLAMA2, "batch.batch=512"): 13_647_891_968,
+    (*LLAMA2, "batch.batch=512", "model.remat=save_query_attention"): 5_006_855_680,
+    (*LLAMA2, "batch.batch=256", "objective.chunk=1024", "model.remat=save_qkv"): 3_256_680_448,
     # The same with `--schedule` besides.
-    ("llama2_7b", "v5p:4x4x4", "batch.sequence=4096", "batch.batch=256", "model.remat=save_products"): 55_046_033_152,
+    ("llama2_7b", "v5p:4x4x4", "batch.sequence=4096", "batch.batch=256", "batch.accumulate=1"): 55_046_033_152,
     (*LLAMA31, "batch.batch=16", "batch.evaluation=16", "objective.chunk=1024", "model.remat=full"): 13_887_287_072,
     ("llama3_1_8b", "v6e:16x16", "objective.chunk=1024"): 25_562_395_904,
     ("llama3_1_8b", "v6e:16x16", "objective.chunk=2048"): 25_478_362_368,

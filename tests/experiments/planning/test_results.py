@@ -6,6 +6,7 @@ import pytest
 
 from experiments.planning.results import Result, read, written
 from experiments.planning.shown import Plan
+from train.load import load_experiment
 
 PLAN = {
     "config": "mine", "fits": True, "topology": {"name": "v5e:2x2", "usable_bytes": 2**34},
@@ -16,12 +17,15 @@ PLAN = {
     },
     "work": {"mesh": {"data": 1, "fsdp": 4}, "rows": 8, "sequence": 32},
     "effort": {"compile_seconds": 12.6, "memory_bytes": 2**30},
+    "compiler_options": {"xla_one": True},
 }  # fmt: skip
 
 
 def test_there_and_back(tmp_path: Path) -> None:
     plan, other = Plan("mine", "v5e:2x2", ("steps=1",)), Plan("theirs", "v5e:2x2")
-    found = Result.of(PLAN)
+    experiment = load_experiment("smoke")[1]
+    found = Result.of(PLAN, experiment)
+    assert found.provenance.holds(experiment, {"xla_one": True})
     assert (found.seconds, found.tokens, found.gib, found.usable) == (1.235, 12350.0, 1.5, 16.0)
     assert (found.mesh, found.compiling) == ({"fsdp": 4}, 13)
     path = tmp_path / "results.json"
@@ -33,4 +37,4 @@ def test_there_and_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("changes", [{"fits": False}, {"speed": None}])
 def test_what_was_not_compiled_is_no_result(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="^mine on v5e:2x2 was not compiled, or does not fit"):
-        Result.of(PLAN | changes)
+        Result.of(PLAN | changes, load_experiment("smoke")[1])

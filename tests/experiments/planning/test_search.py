@@ -28,6 +28,14 @@ def test_candidates_fit_by_closed_form_and_differ(config: str) -> None:
     assert not any(c.experiment == experiment for c in found)
 
 
+def test_the_own_placement_is_among_them_however_slow_it_seems(config: str) -> None:
+    # By closed form it is the slowest of all, and would have none.
+    _, experiment = load_experiment(config, ["placement=DataParallel()", "batch.batch=64"])
+    found = promising(experiment, parse_topology("v5e:4x4"), 6, say=lambda line: None)
+    own = [c for c in found if c.experiment.placement == experiment.placement]
+    assert len(found) == 6 and len(own) >= 2 and len({c.changes for c in found}) == 6
+
+
 def test_micro_batches_may_be_such_as_the_config_could_not_divide(config: str) -> None:
     _, experiment = load_experiment(config, ["placement=Combined(fsdp=4)", "batch.batch=8", "batch.evaluation=8"])
     # Four micro-batches of two rows, on two devices: the config's own mesh would have four take a share.

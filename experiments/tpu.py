@@ -1,9 +1,9 @@
 """What models cost on TPUs, as docs/tpu.md shows it: `python -m experiments.tpu --write docs/tpu.md`.
 
 The tables are made of docs/tpu.json and docs/searches.json. With --compile those plans that are missing in the first,
-or are of another step or other options than today's, are compiled first by `python -m sharding.plan`, which needs
-libtpu but no TPU; with --search shapes that ship are searched for the second in the same way. With --again so are all
-whose key holds one of the given words.
+or are of another step, other options or another compiler than today's, are compiled first by `python -m sharding.plan`,
+which needs libtpu but no TPU; with --search shapes that ship are searched for the second in the same way. With --again
+so are all whose key holds one of the given words.
 """
 
 import json
@@ -19,9 +19,9 @@ from absl import flags
 from data import console
 from data.atomic import write_text
 from experiments.document import Place
-from experiments.planning import found as searches_file
-from experiments.planning import results as results_file
+from experiments.planning import kept
 from experiments.planning.found import Found
+from experiments.planning.provenance import compiler
 from experiments.planning.results import Result
 from experiments.planning.shown import SHIPPED, Plan, every
 from experiments.planning.shown_tables import tables
@@ -39,15 +39,15 @@ def main(argv: list[str]) -> None:
     if given.again and not (given.compile or given.search):
         raise console.UsageError("--again says which plans, not what is made of them; add --compile, --search or both")
     path, beside, plans = Path(given.results), Path(given.searches), every()
-    results, searches = results_file.read(path), searches_file.read(beside)
+    results, searches = kept.read(path, Result), kept.read(beside, Found)
     for plan in wanted(plans, results, given.again) if given.compile else ():
         if (made := compiled(plan)) is not None:
             results[plan.key] = made
-            write_text(path, results_file.written(results, plans))
+            write_text(path, kept.written(results, [each.key for each in plans]))
     for plan in wanted(SHIPPED, searches, given.again) if given.search else ():
         if (found := searched(plan, given.tries)) is not None:
             searches[plan.key] = found
-            write_text(beside, searches_file.written(searches, SHIPPED))
+            write_text(beside, kept.written(searches, [each.key for each in SHIPPED]))
     text = tables(results, searches)
     if given.write:
         PLACE.write(Path(given.write), text)
@@ -58,7 +58,8 @@ def wanted(plans: Sequence[Plan], there: Mapping[str, Result | Found], again: Se
     """Plans that are not there, by key, that are out of date, and those of which a word is in `again`."""
     for plan in plans:
         made = there[plan.key].provenance if plan.key in there else None
-        if made is None or not plan.is_of(made) or any(word in plan.key.split() for word in again):
+        current = made is not None and made.libtpu == compiler() and plan.is_of(made)
+        if not current or any(word in plan.key.split() for word in again):
             yield plan
 
 

@@ -1,12 +1,12 @@
 """Whether runs at the scale of a paper fit the TPU that their study names: compiled for it, and kept as JSON."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from data import atomic
 from experiments.ablation.study import Study
+from experiments.planning import kept
 from experiments.planning.provenance import Provenance
 from train.experiment import Experiment
 
@@ -80,7 +80,7 @@ def fitted(study: Study, say: Callable[[str], None] = print) -> Fit:
     return Fit(
         arm=arm, topology=name, weights=record.work.weights,
         gib=round(record.occupancy.used / _GIB, 2), usable=round(topology.usable_bytes / _GIB, 2),
-        seconds=float(f"{speed.seconds:.4g}"), mfu=float(f"{speed.mfu:.4g}"),
+        seconds=kept.rounded(speed.seconds), mfu=kept.rounded(speed.mfu),
         hours=float(f"{speed.seconds * experiment.steps / 3600:.3g}"),
         provenance=Provenance.of(experiment, record.options),
     )  # fmt: skip
@@ -88,18 +88,12 @@ def fitted(study: Study, say: Callable[[str], None] = print) -> Fit:
 
 def read(path: Path = FITS) -> dict[str, Fit]:
     """Name of a study -> its fit; none where there is no file."""
-    if not path.is_file():
-        return {}
-    return {
-        name: Fit(**{**fields, "provenance": Provenance(**fields["provenance"])})
-        for name, fields in json.loads(path.read_text()).items()
-    }
+    return kept.read(path, Fit)
 
 
 def write(fits: Mapping[str, Fit], path: Path = FITS) -> None:
     """Keeps fits, by name of the study."""
-    kept = {name: dataclasses.asdict(fits[name]) for name in sorted(fits)}
-    atomic.write_text(path, json.dumps(kept, indent=1) + "\n")
+    atomic.write_text(path, kept.written(fits, sorted(fits)))
 
 
 def table(fits: Mapping[str, Fit]) -> tuple[Sequence[str], Iterable[Sequence[str]]]:

@@ -1,8 +1,8 @@
 """A Llama of 12 x 768 (190M weights, 113M of them in blocks), the smallest of the shapes compared in docs/tpu.md.
 
 Context 1,024 and sixteen rows a chip on a v5e-16, data-parallel: sharding the weights of so small a model over 16 chips
-would cost more time in transfers than it saves in memory. One half of the rows goes after the other, which takes
-less memory and is no slower.
+would cost more time in transfers than it saves in memory. One half of the rows goes after the other, which takes less
+memory and is no slower.
 
     python -m train --config=llama_125m --run=gs://BUCKET/run --distributed --set data.source.data_dir=gs://BUCKET/tfds
 """

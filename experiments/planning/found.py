@@ -1,13 +1,11 @@
 """What searches found for the shapes that ship, kept as JSON beside docs/tpu.md."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from experiments.planning.kept import rounded
 from experiments.planning.provenance import Provenance
-from experiments.planning.shown import Plan
 from train.experiment import Experiment
 
 _GIB = 2**30
@@ -53,25 +51,7 @@ class Found:
         rate, own_rate = (plan["speed"]["tokens_per_second_per_chip"] for plan in (best, own))
         return cls(
             scheduled=len(rows) - 1, compiled=len(whole) - 1, changes=tuple(whole[0]["changes"]),
-            ratio=round(own_rate / rate, 4), seconds=float(f"{own['speed']['seconds']:.4g}"),
+            ratio=round(own_rate / rate, 4), seconds=rounded(own["speed"]["seconds"]),
             gib=round(best["memory"]["used"] / _GIB, 2), own_gib=round(own["memory"]["used"] / _GIB, 2),
             provenance=Provenance.of(experiment, own["compiler_options"]),
         )  # fmt: skip
-
-
-def read(path: Path) -> dict[str, Found]:
-    """Key of a plan -> what was found for it; none where there is no file."""
-    if not path.is_file():
-        return {}
-    return {
-        key: Found(
-            **{**fields, "changes": tuple(fields["changes"]), "provenance": Provenance(**fields["provenance"])}
-        )
-        for key, fields in json.loads(path.read_text()).items()
-    }
-
-
-def written(found: Mapping[str, Found], plans: tuple[Plan, ...]) -> str:
-    """What was found for these plans as JSON, in their order."""
-    kept = {plan.key: dataclasses.asdict(found[plan.key]) for plan in plans if plan.key in found}
-    return json.dumps(kept, indent=1) + "\n"

@@ -28,15 +28,20 @@ class Provenance:
 
     @classmethod
     def of(cls, experiment: Experiment, options: Options) -> "Provenance":
-        """Of an experiment that is compiled here with these options.
-
-        Raises importlib.metadata.PackageNotFoundError without libtpu.
-        """
-        return cls(metadata.version("libtpu"), options_hash(options), step_hash(experiment))
+        """Of an experiment that is compiled here with these options."""
+        return cls(compiler(), options_hash(options), step_hash(experiment))
 
     def holds(self, experiment: Experiment, options: Options) -> bool:
         """Whether these are the step of the experiment and the options, whatever the compiler."""
         return (self.step, self.options) == (step_hash(experiment), options_hash(options))
+
+
+def compiler() -> str:
+    """Version of the libtpu that is here; empty without one."""
+    try:
+        return metadata.version("libtpu")
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def step_hash(experiment: Experiment) -> str:

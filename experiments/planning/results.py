@@ -1,13 +1,11 @@
 """What compiling gave of the plans that docs/tpu.md shows, kept as JSON beside that page."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from experiments.planning.kept import rounded
 from experiments.planning.provenance import Provenance
-from experiments.planning.shown import Plan
 from train.experiment import Experiment
 
 _GIB = 2**30
@@ -57,33 +55,12 @@ class Result:
             raise ValueError(f"{plan['config']} on {plan['topology']['name']} was not compiled, or does not fit")
         speed, work, effort = plan["speed"], plan["work"], plan["effort"]
         return cls(
-            seconds=_figures(speed["seconds"]), bound=_figures(speed["bound"]),
+            seconds=rounded(speed["seconds"]), bound=rounded(speed["bound"]),
             gib=round(plan["memory"]["used"] / _GIB, 2), usable=round(plan["topology"]["usable_bytes"] / _GIB, 2),
-            mfu=_figures(speed["mfu"]), tokens=_figures(speed["tokens_per_second_per_chip"]),
-            recomputed=_figures(speed["recomputed"]),
+            mfu=rounded(speed["mfu"]), tokens=rounded(speed["tokens_per_second_per_chip"]),
+            recomputed=rounded(speed["recomputed"]),
             mesh={axis: size for axis, size in work["mesh"].items() if size > 1},
             rows=work["rows"], sequence=work["sequence"], compiling=round(effort["compile_seconds"]),
             compiler_gib=round(effort["memory_bytes"] / _GIB, 1),
             provenance=Provenance.of(experiment, plan["compiler_options"]),
         )  # fmt: skip
-
-
-def _figures(value: float) -> float:
-    """Four of them."""
-    return float(f"{value:.4g}")
-
-
-def read(path: Path) -> dict[str, Result]:
-    """Key of a plan -> its result; none where there is no file."""
-    if not path.is_file():
-        return {}
-    return {
-        key: Result(**{**fields, "provenance": Provenance(**fields["provenance"])})
-        for key, fields in json.loads(path.read_text()).items()
-    }
-
-
-def written(results: Mapping[str, Result], plans: tuple[Plan, ...]) -> str:
-    """The results of these plans as JSON, in their order."""
-    kept = {plan.key: dataclasses.asdict(results[plan.key]) for plan in plans if plan.key in results}
-    return json.dumps(kept, indent=1) + "\n"

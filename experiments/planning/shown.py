@@ -89,7 +89,7 @@ def _llama2(topology: str, *changes: str) -> Plan:
     return Plan("llama2_7b", topology, changes)
 
 
-# With fewer tokens, or with more memory, all rows go at a time.
+# All rows at a time, where what is kept of them has room.
 _WHOLE = "batch.accumulate=1"
 _TWO = ("batch.batch=512", _WHOLE)
 _ONE = ("batch.batch=256", _WHOLE)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.planning.results import read
+from experiments.planning.kept import read
+from experiments.planning.results import Result
 from experiments.planning.shown import SHIPPED, Plan
 from experiments.tpu import compiled, wanted
 
@@ -20,16 +21,18 @@ LATER = pytest.mark.skipif("ESPALIER_LONG" not in os.environ, reason="takes minu
 
 
 def test_what_is_missing_is_made_and_what_is_asked_for_again() -> None:
+    pytest.importorskip("libtpu")
     one = next(plan for plan in SHIPPED if plan.config == "llama_125m")
     other, third = Plan(one.config, one.topology, ("steps=1",)), Plan("theirs", "v5e:4x4")
-    result = read(RESULTS)[one.key]
+    result = read(RESULTS, Result)[one.key]
     plans, there = (one, other, third), {one.key: result, other.key: result}
     assert list(wanted(plans, there, [])) == [third]
     assert list(wanted(plans, there, ["steps=1"])) == [other, third]
     assert list(wanted(plans, there, [one.config])) == list(plans)
-    # Of another step than it is today.
-    there[one.key] = dataclasses.replace(result, provenance=dataclasses.replace(result.provenance, step=""))
-    assert list(wanted(plans, there, [])) == [one, third]
+    # Of another step than it is today, with other options, by another compiler.
+    for changed in ({"step": ""}, {"options": ""}, {"libtpu": "0.0.1"}):
+        there[one.key] = dataclasses.replace(result, provenance=dataclasses.replace(result.provenance, **changed))
+        assert list(wanted(plans, there, [])) == [one, third]
 
 
 def test_again_alone_says_what_is_missing() -> None:
@@ -47,7 +50,7 @@ def test_again_alone_says_what_is_missing() -> None:
     "plan", [pytest.param(plan, id=plan.key, marks=[LATER] * (plan.config not in QUICKLY)) for plan in SHIPPED]
 )
 def test_it_compiles_fits_and_costs_what_is_told(plan: Plan) -> None:
-    known, found = read(RESULTS)[plan.key], compiled(plan)
+    known, found = read(RESULTS, Result)[plan.key], compiled(plan)
     assert found is not None and found.gib < found.usable
     assert found.gib == pytest.approx(known.gib, rel=0.01)
     assert found.seconds == pytest.approx(known.seconds, rel=0.01)

@@ -8,7 +8,8 @@ import pytest
 
 from data.console import UsageError
 from experiments.planning.estimate import Estimate, Traces, computed, estimate
-from experiments.planning.results import read
+from experiments.planning.kept import read
+from experiments.planning.results import Result
 from experiments.planning.shown import Plan, every
 from model.masks import SlidingWindow
 from model.mixing import Interleaved
@@ -94,7 +95,7 @@ def test_agrees_with_the_compiler_for_other_policies(case: tuple[str, ...]) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("plan", every(), ids=lambda plan: plan.key)
 def test_agrees_with_what_is_shown(plan: Plan) -> None:
-    results = read(Path(__file__).resolve().parents[3] / "docs" / "tpu.json")
+    results = read(Path(__file__).resolve().parents[3] / "docs" / "tpu.json", Result)
     found = of(plan.config, plan.topology, *plan.changes)
     assert found.peak / 2**30 == pytest.approx(results[plan.key].gib, rel=0.1)
 

@@ -1,16 +1,14 @@
-"""What a search found is read back as it was written, and is of candidates that were compiled."""
+"""What a search found is of candidates that were compiled."""
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from experiments.planning.found import Found, read, written
+from experiments.planning.found import Found
 from experiments.planning.record import Record
 from experiments.planning.search import Row
-from experiments.planning.shown import Plan
 from experiments.planning.table import as_json
 from train.load import load_experiment
 
@@ -22,7 +20,7 @@ def _searched(rows: list[Row], plan: Planned) -> dict[str, Any]:
     return json.loads(as_json(rows, plan().request))
 
 
-def test_there_and_back(plan: Planned, tmp_path: Path) -> None:
+def test_the_fastest_is_beside_the_config(plan: Planned) -> None:
     faster, own = plan(seconds=1.5, peak=3 * GIB).as_dict(), plan(seconds=2.0, peak=2 * GIB).as_dict()
     promised = {**plan(seconds=1.0).as_dict(), "scheduled_only": True}
     rows = [Row(("model.remat=none",), faster), Row((), own), Row(("batch.accumulate=2",), promised), Row(("x",), {})]
@@ -32,11 +30,6 @@ def test_there_and_back(plan: Planned, tmp_path: Path) -> None:
     assert (found.gib, found.own_gib) == (3.25, 2.25)  # with a quarter for the program itself
     assert (found.scheduled, found.compiled) == (3, 1)
     assert found.provenance.holds(experiment, {"xla_flag": True})
-    one, other = Plan("mine", "v5e:2x2", ("steps=1",)), Plan("theirs", "v5e:2x2")
-    path = tmp_path / "searches.json"
-    path.write_text(written({one.key: found, "gone": found}, (other, one)))
-    assert read(path) == {"mine v5e:2x2 steps=1": found}
-    assert read(tmp_path / "none.json") == {}
 
 
 def test_a_config_that_is_the_fastest_has_no_changes(plan: Planned) -> None:

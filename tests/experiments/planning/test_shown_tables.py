@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.planning import found
 from experiments.planning.found import Found
+from experiments.planning.kept import read, written
 from experiments.planning.provenance import Provenance
-from experiments.planning.results import Result, read, written
+from experiments.planning.results import Result
 from experiments.planning.shown import BAR, SHIPPED, Peer, Plan, every
 from experiments.planning.shown_tables import ratio, tables
 from experiments.tpu import PLACE
@@ -22,22 +22,22 @@ FOUND = Found(24, 3, ("model.remat=full",), 0.95, 2.0, 1.5, 2.5, MADE)
 
 def test_the_page_holds_the_tables_of_its_results() -> None:
     document = DOCS.read_text()
-    assert PLACE.inserted(document, tables(read(RESULTS), found.read(SEARCHES)), "docs/tpu.md") == document, (
+    assert PLACE.inserted(document, tables(read(RESULTS, Result), read(SEARCHES, Found)), "docs/tpu.md") == document, (
         "docs/tpu.md is out of date; python -m experiments.tpu --write docs/tpu.md writes it anew"
     )
 
 
 def test_every_plan_was_compiled_by_the_compiler_that_is_pinned() -> None:
-    results = read(RESULTS)
+    results = read(RESULTS, Result)
     assert set(results) == {plan.key for plan in every()}
     pinned = dict(line.split("==") for line in (ROOT / "requirements.lock").read_text().split() if "==" in line)
-    made = [*results.values(), *found.read(SEARCHES).values()]
+    made = [*results.values(), *read(SEARCHES, Found).values()]
     assert {figures.provenance.libtpu for figures in made} == {pinned["libtpu"]}
-    assert RESULTS.read_text() == written(results, every())
+    assert RESULTS.read_text() == written(results, [plan.key for plan in every()])
 
 
 def test_what_ships_fits_with_margin() -> None:
-    results = read(RESULTS)
+    results = read(RESULTS, Result)
     tight = [plan.key for plan in SHIPPED if results[plan.key].gib > 0.98 * results[plan.key].usable]
     assert not tight
 
@@ -51,7 +51,7 @@ def test_every_config_for_a_pod_is_shown() -> None:
 @pytest.mark.parametrize("plan", every(), ids=lambda plan: plan.key)
 def test_figures_are_of_the_experiment(plan: Plan) -> None:
     """Rows, context and mesh follow from the config as it is today; so does MFU from tokens and FLOPs."""
-    experiment, result = plan.experiment(), read(RESULTS)[plan.key]
+    experiment, result = plan.experiment(), read(RESULTS, Result)[plan.key]
     assert (result.rows, result.sequence) == (experiment.batch.batch, experiment.batch.sequence)
     chip = plan.request().topology.chip
     mfu = experiment.flops_per_token * result.tokens / chip.peak_flops
@@ -61,27 +61,28 @@ def test_figures_are_of_the_experiment(plan: Plan) -> None:
 @pytest.mark.parametrize("plan", every(), ids=lambda plan: plan.key)
 def test_it_was_compiled_as_a_run_would_be(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LIBTPU_INIT_ARGS", raising=False)
-    assert plan.is_of(read(RESULTS)[plan.key].provenance), "python -m experiments.tpu --compile --write docs/tpu.md"
+    made = read(RESULTS, Result)[plan.key].provenance
+    assert plan.is_of(made), "python -m experiments.tpu --compile --write docs/tpu.md"
 
 
 def test_all_that_ships_was_searched() -> None:
-    assert SEARCHES.read_text() == found.written(found.read(SEARCHES), SHIPPED)
-    assert set(found.read(SEARCHES)) == {plan.key for plan in SHIPPED}
+    assert SEARCHES.read_text() == written(read(SEARCHES, Found), [plan.key for plan in SHIPPED])
+    assert set(read(SEARCHES, Found)) == {plan.key for plan in SHIPPED}
 
 
 @pytest.mark.parametrize("plan", SHIPPED, ids=lambda plan: plan.key)
 def test_no_search_finds_much_faster_ones(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     """What ships is what a search of today finds, to a hundredth, and no search ends behind what ships."""
     monkeypatch.delenv("LIBTPU_INIT_ARGS", raising=False)
-    searched = found.read(SEARCHES)[plan.key]
+    searched = read(SEARCHES, Found)[plan.key]
     assert plan.is_of(searched.provenance), "python -m experiments.tpu --search --write docs/tpu.md"
     assert 0.99 <= searched.ratio <= 1.0 and searched.scheduled >= 8
-    assert searched.seconds == pytest.approx(read(RESULTS)[plan.key].seconds, rel=0.01)
+    assert searched.seconds == pytest.approx(read(RESULTS, Result)[plan.key].seconds, rel=0.01)
 
 
 @pytest.mark.parametrize("peer", BAR, ids=lambda peer: f"{peer.shape} {peer.topology}")
 def test_memory_of_the_small_plan_is_at_most_the_peers(peer: Peer) -> None:
-    assert read(RESULTS)[peer.small.key].gib <= peer.gib
+    assert read(RESULTS, Result)[peer.small.key].gib <= peer.gib
 
 
 def test_cells_are_the_figures() -> None:
